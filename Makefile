@@ -1,0 +1,73 @@
+# mlops_assets. Every target first makes the locked environment in .venv if it is missing.
+
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+export DAGSTER_HOME := $(CURDIR)/data/dagster_home
+HOME_READY := data/dagster_home/dagster.yaml
+
+.PHONY: demo ui test test-slow check format lock clean help
+
+help:
+	@echo "make demo    replay the flights of 2013 through the whole graph"
+	@echo "make ui      the Dagster UI on that history, at http://127.0.0.1:3000"
+	@echo "make test    the tests"
+	@echo "make check   format, lint, types, definitions"
+	@echo "make format  format the code"
+	@echo "make lock    resolve requirements.lock anew"
+	@echo "make clean   remove what was produced (not the environment)"
+
+demo: $(READY) $(HOME_READY)
+	$(BIN)/mlops-assets replay --json data/demo.json
+
+ui: $(READY) $(HOME_READY)
+	$(BIN)/dagster dev --workspace workspace.yaml --host 127.0.0.1 --port 3000
+
+test: $(READY)
+	$(BIN)/pytest -n 2 --dist loadfile
+
+check: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+	$(BIN)/dagster definitions validate --workspace workspace.yaml --log-level warning
+
+format: $(READY)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock: $(READY)
+	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 \
+	    --generate-hashes --no-emit-index-url --no-header --quiet --upgrade \
+	    --output-file requirements.lock
+
+clean:
+	find data -mindepth 1 -maxdepth 1 ! -name nyc_flights_2013 -exec rm -rf {} +
+
+# With uv where it is installed, with venv and pip where not; the same locked packages.
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	    echo "Python 3.11 or newer is needed; $(PYTHON) is older. Use: make PYTHON=python3.12 ..."; \
+	    exit 1; }
+	@echo "Making the environment in .venv ..."
+	@if command -v uv >/dev/null; then \
+	    set -e; \
+	    test -x $(BIN)/python || uv venv --quiet --python "$$(command -v $(PYTHON))" .venv; \
+	    uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock; \
+	    uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .; \
+	else \
+	    set -e; \
+	    test -x $(BIN)/pip || $(PYTHON) -m venv .venv; \
+	    $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+	        --requirement requirements.lock; \
+	    $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
+	        --no-build-isolation --editable .; \
+	fi
+	@touch $@
+
+# Dagster's instance lives in data/. The .env makes a plain `dagster dev` here use it too.
+$(HOME_READY): dagster.yaml
+	@mkdir -p $(dir $@)
+	@cp dagster.yaml $@
+	@echo "DAGSTER_HOME=$(DAGSTER_HOME)" > .env

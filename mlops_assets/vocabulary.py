@@ -505,9 +505,7 @@ class Model:
         _check_name(self)
         _check_owner(self)
         _freeze(self, features=tuple(self.features), slices=tuple(self.slices))
-        _require(
-            self.problem in METRICS, self, "problem", f"must be one of {', '.join(METRICS)}"
-        )
+        _require(self.problem in METRICS, self, "problem", f"must be one of {', '.join(METRICS)}")
         _require(bool(self.features), self, "features", "name at least one feature view")
         _require(
             callable(self.estimator),
@@ -576,9 +574,7 @@ class UseCase:
                 f"UseCase {self.name!r}: timezone: {self.timezone!r} is no IANA time zone; "
                 "write one such as 'Europe/Berlin' or 'UTC'"
             ) from error
-        _require(
-            self.end is None or self.start < self.end, self, "end", "must be later than start"
-        )
+        _require(self.end is None or self.start < self.end, self, "end", "must be later than start")
         self._check_unique("sources", [s.name for s in self.sources])
         self._check_unique("views", [v.name for v in self.views])
         self._check_unique("models", [m.name for m in self.models])
@@ -614,9 +610,7 @@ class UseCase:
 
     def _check_known(self, field_name: str, name: str, declared: Iterable[Any]) -> None:
         names = [d.name for d in declared]
-        _require(
-            name in names, self, field_name, f"{name!r} is not declared; there is {names}"
-        )
+        _require(name in names, self, field_name, f"{name!r} is not declared; there is {names}")
 
     @property
     def feature_views(self) -> tuple[FeatureView, ...]:

@@ -46,8 +46,16 @@ def daily_partitions(use_case: UseCase) -> dg.DailyPartitionsDefinition:
 
 def code_version(*parts: Any) -> str:
     """Hash of what decides an asset's values: text, numbers and the source of functions."""
-    text = "\x1f".join(inspect.getsource(p) if inspect.isfunction(p) else repr(p) for p in parts)
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+    return hashlib.sha256("\x1f".join(map(_identity, parts)).encode()).hexdigest()[:12]
+
+
+def _identity(part: Any) -> str:
+    if not callable(part):
+        return repr(part)
+    try:
+        return inspect.getsource(part)
+    except (OSError, TypeError):  # defined at a prompt, or a callable object
+        return getattr(part, "__qualname__", type(part).__qualname__)
 
 
 def graph_asset(

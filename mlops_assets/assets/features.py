@@ -8,13 +8,13 @@ import dagster as dg
 
 from mlops_assets.assets.common import (
     asset_key,
+    code_version,
     days_of,
     describe_day,
     graph_asset,
     table_schema,
 )
 from mlops_assets.checks import features as checks
-from mlops_assets.core.feature_views import view_version
 from mlops_assets.resources.warehouse import Warehouse
 from mlops_assets.vocabulary import FeatureView, UseCase
 
@@ -38,7 +38,19 @@ def feature_asset(use_case: UseCase, view: FeatureView) -> dg.AssetsDefinition:
         tags=view.tags,
         deps=[asset_key(use_case, "raw", source) for source in view.sources],
         checks=checks.specs(key, view),
-        version=view_version(view),
+        # Not core.feature_views.view_version: that one builds the schema, and pandera costs
+        # the code location a second.
+        version=code_version(
+            view.sql,
+            view.function,
+            view.schema,
+            view.sources,
+            view.entity.keys,
+            view.event_time,
+            view.known_at,
+            view.ttl,
+            view.lookback,
+        ),
         table=f"features.{view.name}",
     )
     def features(context: dg.AssetExecutionContext, warehouse: Warehouse):

@@ -39,7 +39,7 @@ def raw_asset(use_case: UseCase, source: Source) -> dg.AssetsDefinition:
         table=f"raw.{source.name}",
     )
     def raw(context: dg.AssetExecutionContext, warehouse: Warehouse, files: Files):
-        from mlops_assets.core import contracts, landing
+        from mlops_assets.core import contracts, freshness, landing
 
         days = days_of(context) if source.partitioned else None
         scan = landing.scan(files.landing_folder, source)
@@ -53,7 +53,7 @@ def raw_asset(use_case: UseCase, source: Source) -> dg.AssetsDefinition:
                 files.landing_folder,
                 context.run_id,
             )
-            ages = landing.ages_at_day_end(con, source, use_case.timezone, days or [])
+            ages = freshness.ages_at_day_end(con, source, use_case.timezone, days or [])
 
         yield from checks.results(key, source, report, scan, ages)
         refused = [day for day, d in report.days.items() if d.refused]

@@ -7,6 +7,7 @@ memory, so that any of them can be run again by itself.
 from __future__ import annotations
 
 from datetime import date, timedelta
+from pathlib import Path
 
 import dagster as dg
 
@@ -15,6 +16,9 @@ from mlops_assets.checks import models as checks
 from mlops_assets.resources.files import Files
 from mlops_assets.resources.warehouse import Warehouse
 from mlops_assets.vocabulary import FeatureView, Model, UseCase
+
+#: Where a version's git commit and lock file are read from.
+CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 class TrainingRequest(dg.Config):
@@ -148,11 +152,7 @@ def _model_version(use_case: UseCase, model: Model) -> dg.AssetsDefinition:
         with warehouse.read() as con:
             training_set = snapshots.latest(con, model.name)
         if training_set is None:
-            raise dg.Failure(
-                f"{model.name} has no training set: materialise "
-                f"{model.name}/training_set first.",
-                allow_retries=False,
-            )
+            raise _missing(model, "training_set")
         artifacts = ArtifactStore(files.artifact_folder)
         fitted = training.fit(model, training_set, files.snapshot_folder)
         artifact = artifacts.save(fitted.estimator, model.trusted_types)
@@ -163,16 +163,18 @@ def _model_version(use_case: UseCase, model: Model) -> dg.AssetsDefinition:
                 fitted,
                 artifact,
                 training_set,
+                decision_id=training_set.decision_id,
                 run_id=context.run_id,
-                code=identity.code_identity(),
-                environment=identity.environment_identity(),
+                code=identity.code_identity(CHECKOUT),
+                environment=identity.environment_identity(CHECKOUT),
             )
-        rows, difference = scoring.compare(
-            model.problem,
-            fitted.estimator,
-            artifacts.load(artifact.sha256, model.trusted_types),
-            snapshots.read(training_set.path, "holdout").head(100),
-            fitted.signature,
+        sample = snapshots.read(files.snapshot_folder / training_set.path, "holdout").head(100)
+        said, said_again = (
+            scoring.predict(model.problem, estimator, sample, fitted.signature)
+            for estimator in (
+                fitted.estimator,
+                artifacts.load(artifact.sha256, model.trusted_types),
+            )
         )
         return dg.MaterializeResult(
             metadata={
@@ -186,7 +188,7 @@ def _model_version(use_case: UseCase, model: Model) -> dg.AssetsDefinition:
                 "signature": dg.MetadataValue.json(fitted.signature),
             },
             data_version=dg.DataVersion(artifact.sha256),
-            check_results=[checks.artifact_loads(key, rows, difference)],
+            check_results=[checks.artifact_loads(key, len(sample), said.equals(said_again))],
         )
 
     return model_version
@@ -212,21 +214,28 @@ def _evaluation(use_case: UseCase, model: Model) -> dg.AssetsDefinition:
         from mlops_assets.core.artifacts import ArtifactStore
 
         with warehouse.read() as con:
-            challenger = registry.latest(con, model.name)
+            versions = registry.versions(con, model.name)
             champion = registry.champion(con, model.name)
-            champion = None if champion is None else registry.get(con, model.name, champion)
             training_set = snapshots.latest(con, model.name)
+        if not versions or training_set is None:
+            raise _missing(model, "model_version")
         artifacts = ArtifactStore(files.artifact_folder)
+
+        def contender(version: registry.ModelVersion) -> evaluation.Contender:
+            return evaluation.Contender(
+                version=version.version,
+                estimator=artifacts.load(version.artifact_sha256, model.trusted_types),
+                signature=version.signature,
+            )
+
         report = evaluation.evaluate(
             model,
-            snapshots.read(training_set.path, "holdout"),
-            artifacts.contender(challenger, model.trusted_types),
-            None if champion is None else artifacts.contender(champion, model.trusted_types),
+            snapshots.read(files.snapshot_folder / training_set.path, "holdout"),
+            contender(versions[-1]),
+            None if champion is None else contender(versions[champion - 1]),
         )
         with warehouse.transaction() as con:
-            registry.record_evaluation(
-                con, model.name, challenger.version, report, training_set, run_id=context.run_id
-            )
+            registry.record_evaluation(con, training_set, report, run_id=context.run_id)
         return dg.MaterializeResult(
             metadata={
                 "report": dg.MetadataValue.md(reports.evaluation_markdown(model, report)),
@@ -261,11 +270,20 @@ def _champion(use_case: UseCase, model: Model) -> dg.AssetsDefinition:
 
         with warehouse.transaction() as con:
             evaluated = registry.latest_evaluation(con, model.name)
+            if evaluated is None:
+                raise _missing(model, "evaluation")
             verdict = gate.decide(
                 model.gate, evaluated.report, problem=model.problem, metric=model.metric
             )
             promotion_id = registry.record_promotion(
-                con, model.name, evaluated, verdict, model.gate, run_id=context.run_id
+                con,
+                model.name,
+                evaluated.version,
+                verdict,
+                champion_version=evaluated.champion_version,
+                evaluation_id=evaluated.evaluation_id,
+                gate=model.gate,
+                run_id=context.run_id,
             )
             if verdict.promoted:
                 scored = store.latest_day(con, f"capture.{model.name}__predictions")
@@ -297,6 +315,13 @@ def _champion(use_case: UseCase, model: Model) -> dg.AssetsDefinition:
         )
 
     return champion
+
+
+def _missing(model: Model, step: str) -> dg.Failure:
+    return dg.Failure(
+        f"{model.name} has no {step} yet: materialise {model.name}/{step} first.",
+        allow_retries=False,
+    )
 
 
 def _importance_table(importance: dict[str, float]) -> dg.MetadataValue:

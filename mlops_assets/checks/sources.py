@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -71,16 +71,18 @@ def specs(key: dg.AssetKey, source: Source) -> list[dg.AssetCheckSpec]:
 
 
 def results(
-    key: dg.AssetKey, source: Source, report: IngestReport, scan: Scan, ages: dict[date, float]
+    key: dg.AssetKey, source: Source, report: IngestReport, scan: Scan, ages: dict[date, timedelta]
 ) -> Iterator[dg.AssetCheckResult]:
     """Evaluate the checks.
 
     Parameters
     ----------
     ages
-        For each day with rows, how old its newest row was when the day ended, in seconds.
+        For each day with rows, how old its newest row was when the day ended.
     """
-    refused = [f"{day or 'all'}: {p}" for day, d in report.days.items() if d.refused for p in d.problems]
+    refused = [
+        f"{day or 'all'}: {p}" for day, d in report.days.items() if d.refused for p in d.problems
+    ]
     quarantined = sum(d.quarantined for d in report.days.values())
     reasons: dict[str, int] = {}
     for day in report.days.values():
@@ -128,8 +130,7 @@ def results(
         },
     )
     if source.partitioned:
-        limit = source.freshness.total_seconds()
-        stale = {day: age for day, age in ages.items() if age > limit}
+        stale = {day: age for day, age in ages.items() if age > source.freshness}
         yield dg.AssetCheckResult(
             asset_key=key,
             check_name="freshness",
@@ -137,11 +138,11 @@ def results(
             severity=dg.AssetCheckSeverity.WARN,
             description=(
                 f"{len(stale)} day(s) end early: "
-                + ", ".join(f"{day} {age / 3600:.1f} h" for day, age in list(stale.items())[:SHOWN])
+                + ", ".join(f"{day} {_hours(age)} h" for day, age in list(stale.items())[:SHOWN])
                 if stale
                 else "the newest row of every day is fresh"
             ),
-            metadata={"oldest_age_hours": round(max(ages.values(), default=0.0) / 3600, 2)},
+            metadata={"oldest_age_hours": _hours(max(ages.values(), default=timedelta(0)))},
         )
     if source.expected_rows is not None:
         low, high = source.expected_rows
@@ -159,3 +160,7 @@ def results(
             ),
             metadata={"days_outside": len(odd)},
         )
+
+
+def _hours(age: timedelta) -> float:
+    return round(age / timedelta(hours=1), 2)

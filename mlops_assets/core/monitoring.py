@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.core import sql
+from mlops_assets.core.relations import column_types, table_exists
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -75,14 +76,9 @@ def replace_days(
 
 def columns_of(con: duckdb.DuckDBPyConnection, dataset: str) -> dict[str, str]:
     """Return the columns of a table with their DuckDB types; empty if there is no table."""
-    schema, _, name = dataset.partition(".")
-    found = con.execute(
-        "SELECT column_name, data_type FROM duckdb_columns() "
-        "WHERE schema_name = $schema AND table_name = $name "
-        "AND database_name = current_database() ORDER BY column_index",
-        {"schema": schema, "name": name},
-    ).fetchall()
-    return dict(found)
+    if not table_exists(con, dataset):
+        return {}
+    return column_types(con, sql.table(dataset))
 
 
 def serving(

@@ -1,0 +1,318 @@
+"""Scoring a day's rows with the version that serves it, and keeping what was said.
+
+``capture.<model>__predictions`` has one row for every row that was scored: the features as
+they were used, the version, the prediction. Captured rows are never changed: running a day
+again scores only rows that have appeared since.
+
+What the estimator is given and what it answers belongs in ``scoring``, which rows there are
+in ``retrieval``, what became of the predictions in ``outcomes``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from mlops_assets.core import sql, store
+from mlops_assets.core.days import days
+from mlops_assets.core.monitoring import columns_of, serving
+from mlops_assets.core.outcomes import OutcomeReport, join_outcomes, refresh_start
+from mlops_assets.core.relations import column_types, table_exists, temporary_tables
+from mlops_assets.core.retrieval import NotComputedError, create_feature_rows, feature_columns
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+    from mlops_assets.vocabulary import Model, UseCase
+
+__all__ = [
+    "CaptureReport",
+    "OutcomeReport",
+    "capture_predictions",
+    "join_outcomes",
+    "prediction_id",
+    "predictions_table",
+    "refresh_start",
+    "unite_view",
+]
+
+#: Gives the estimator of a version and its signature.
+Load: TypeAlias = Callable[[int], tuple[Any, Mapping[str, Any]]]
+
+#: Columns of the captured rows that say when and by which run, not what.
+NOT_CONTENT = ("predicted_at", "run_id")
+_COMMON = ("prediction_id", "row_key", "as_of", "partition_date", "model_version")
+
+
+@dataclass(frozen=True)
+class CaptureReport:
+    """What happened to a day.
+
+    Attributes
+    ----------
+    version
+        Version that serves the day; ``None``: none does.
+    rows
+        Captured rows of the day, earlier ones included.
+    new_rows
+        Rows captured just now.
+    status
+        ``scored``; ``unchanged``: all its rows had been captured; ``no_rows``: there is
+        nothing to predict; ``no_champion``.
+    """
+
+    version: int | None
+    rows: int
+    new_rows: int
+    status: str
+
+
+def predictions_table(model: Model) -> str:
+    """Return the dataset's name."""
+    return f"capture.{model.name}__predictions"
+
+
+def prediction_id(use_case: str, model: str, version: int, row_key: str, as_of: datetime) -> str:
+    """Return the id of a prediction: 32 hexadecimal digits, the same wherever it is made.
+
+    Parameters
+    ----------
+    as_of
+        Naive UTC.
+    """
+    since_epoch = as_of - datetime(1970, 1, 1)
+    micros = since_epoch // timedelta(microseconds=1)
+    # The key comes last: nothing that it may hold can be taken for another part.
+    text = "\x1f".join([use_case, model, str(version), str(micros), row_key])
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def capture_predictions(
+    con: duckdb.DuckDBPyConnection,
+    use_case: UseCase,
+    model: Model,
+    start: date,
+    end: date,
+    load: Load,
+    run_id: str,
+    now: datetime | None = None,
+) -> dict[date, CaptureReport]:
+    """Score and keep the rows of the days from ``start`` to before ``end`` that are not yet.
+
+    Each row is scored by the champion of its day, with the features known at its ``as_of``.
+    A day without champion has no predictions, and a ledger row that says so. Call it in a
+    transaction.
+
+    Parameters
+    ----------
+    load
+        Called once for each version that is needed.
+    now
+        When the predictions are made (naive UTC); by default the clock's time.
+
+    Raises
+    ------
+    SignatureError
+        If the features do not fit the serving version.
+    ScoringError
+        If the estimator gives no valid prediction for any row. Nothing is captured.
+    NotComputedError
+        If the rows, a feature view or the label's source were never materialised.
+    """
+    wanted = days(start, end)
+    served = serving(con, model.name, wanted)
+    at = now or datetime.now(UTC).replace(tzinfo=None)
+    dataset = predictions_table(model)
+    there = columns_of(con, dataset)
+    with temporary_tables(con) as temporary:
+        rows, pending = temporary("rows"), temporary("pending")
+        to_score = [day for day, version in served.items() if version is not None]
+        # Without a champion only the types of the columns are needed.
+        first = min(to_score, default=start)
+        last = max(to_score) + timedelta(days=1) if to_score else start
+        create_feature_rows(con, use_case, model, first, last, rows)
+        _create_pending(con, use_case, model, served, rows, pending, captured=bool(there))
+        scored = _score(con, use_case, model, pending, load)
+        con.register("capture_scored", scored)
+        try:
+            fresh = con.sql(_query(con, use_case, model, pending, there), params=[at, run_id])
+            written = store.append_rows(
+                con,
+                dataset,
+                fresh,
+                key=["partition_date", "row_key"],
+                run_id=run_id,
+                dates=wanted,
+                digest_exclude=NOT_CONTENT,
+                now=at,
+            )
+        finally:
+            con.unregister("capture_scored")
+    unite_view(con, use_case)
+    return {
+        day: CaptureReport(
+            version=served[day],
+            rows=written[day].rows,
+            new_rows=written[day].new_rows,
+            status=_status(served[day], written[day]),
+        )
+        for day in wanted
+    }
+
+
+def unite_view(con: duckdb.DuckDBPyConnection, use_case: UseCase) -> None:
+    """Define ``capture.predictions``: the common columns of all models' predictions.
+
+    Predictions and scores of different problems share a column: a prediction is text there,
+    and ``score`` is NULL for regression.
+    """
+    tables = [m for m in use_case.models if table_exists(con, predictions_table(m))]
+    if not tables:
+        return
+    parts = [
+        f"SELECT '{m.name}' AS model, {sql.identifiers(_COMMON)}, "
+        "CAST(prediction AS VARCHAR) AS prediction, score, predicted_at, run_id "
+        f"FROM {sql.table(predictions_table(m))}"
+        for m in tables
+    ]
+    known = con.execute(
+        "SELECT comment FROM duckdb_views() WHERE schema_name = 'capture' "
+        "AND view_name = 'predictions' AND database_name = current_database()"
+    ).fetchall()
+    made_of = "models: " + ", ".join(m.name for m in tables)
+    if known == [(made_of,)]:
+        return  # it is as it should be; every run would change the catalog otherwise
+    con.execute(f"CREATE OR REPLACE VIEW capture.predictions AS {' UNION ALL '.join(parts)}")
+    con.execute(f"COMMENT ON VIEW capture.predictions IS '{made_of}'")
+
+
+def _status(version: int | None, written: store.PartitionWritten) -> str:
+    if written.new_rows:
+        return "scored"
+    if written.rows:
+        return "unchanged"
+    return "no_champion" if version is None else "no_rows"
+
+
+def _create_pending(
+    con: duckdb.DuckDBPyConnection,
+    use_case: UseCase,
+    model: Model,
+    served: Mapping[date, int | None],
+    rows: str,
+    pending: str,
+    *,
+    captured: bool,
+) -> None:
+    """Make the table of the rows to score: those of ``rows`` not captured yet."""
+    versions = {day: version for day, version in served.items() if version is not None}
+    condition = ""
+    if captured:
+        condition = (
+            f"WHERE NOT EXISTS (SELECT 1 FROM {sql.table(predictions_table(model))} c "
+            "WHERE c.partition_date = r.partition_date AND c.row_key = r.row_key)"
+        )
+    con.execute(
+        f"CREATE TEMP TABLE {pending} AS "
+        "WITH served AS (SELECT unnest($days::DATE[]) AS day, "
+        "unnest($versions::INTEGER[]) AS version) "
+        "SELECT row_number() OVER (ORDER BY r.partition_date, r.as_of, r.row_key) AS ordinal, "
+        "left(sha256(concat_ws(chr(31), $use_case, $model, s.version::VARCHAR, "
+        "epoch_us(r.as_of)::VARCHAR, r.row_key)), 32) AS prediction_id, "
+        "s.version AS model_version, r.* "
+        f"FROM {rows} r JOIN served s ON s.day = r.partition_date {condition} ORDER BY ordinal",
+        {
+            "days": list(versions),
+            "versions": list(versions.values()),
+            "use_case": use_case.name,
+            "model": model.name,
+        },
+    )
+
+
+def _score(
+    con: duckdb.DuckDBPyConnection, use_case: UseCase, model: Model, pending: str, load: Load
+) -> pa.Table:
+    """Return ``ordinal, prediction, score, scores`` of the pending rows."""
+    import pyarrow as pa
+
+    from mlops_assets.core import scoring
+
+    maps = pa.map_(pa.string(), pa.float64())
+    parts = []
+    found = con.execute(
+        f"SELECT DISTINCT model_version FROM {pending} ORDER BY model_version"
+    ).fetchall()
+    for (version,) in found:
+        estimator, signature = load(version)
+        features = sql.identifiers(feature_columns(use_case, model))
+        frame = con.execute(
+            f"SELECT ordinal, {features} FROM {pending} "
+            "WHERE model_version = $version ORDER BY ordinal",
+            {"version": version},
+        ).df()
+        said = scoring.predict(model.problem, estimator, frame, signature)
+        scores = said["scores"].tolist() if model.problem == "multiclass" else [None] * len(said)
+        parts.append(
+            pa.table(
+                {
+                    "ordinal": pa.array(frame["ordinal"].tolist(), pa.int64()),
+                    "prediction": pa.array(said["prediction"].tolist()),
+                    "score": pa.array(said["score"], pa.float64(), from_pandas=True),
+                    "scores": pa.array(
+                        [None if row is None else list(row.items()) for row in scores], maps
+                    ),
+                }
+            )
+        )
+    if parts:
+        return pa.concat_tables(parts, promote_options="permissive")
+    types = [("ordinal", pa.int64()), ("prediction", pa.null()), ("score", pa.float64())]
+    return pa.schema([*types, ("scores", maps)]).empty_table()
+
+
+def _query(
+    con: duckdb.DuckDBPyConnection,
+    use_case: UseCase,
+    model: Model,
+    pending: str,
+    there: Mapping[str, str],
+) -> str:
+    """Select the new rows of the table in its column order."""
+    features = feature_columns(use_case, model)
+    prediction = there.get("prediction") or _prediction_type(con, use_case, model)
+    selected = [
+        sql.identifiers(_COMMON, "p."),
+        sql.identifiers(features, "p."),
+        f"CAST(s.prediction AS {prediction}) AS prediction",
+        "s.score",
+        *(["s.scores"] if model.problem == "multiclass" else []),
+        "$1::TIMESTAMP AS predicted_at",
+        "$2::VARCHAR AS run_id",
+    ]
+    ours = {*_COMMON, *features, "prediction", "score", "scores", *NOT_CONTENT}
+    # Features of earlier versions that the model no longer has.
+    gone = {name: kind for name, kind in there.items() if name not in ours}
+    selected += [f"NULL::{kind} AS {sql.identifier(name)}" for name, kind in gone.items()]
+    return (
+        f"SELECT {', '.join(selected)} FROM {pending} p "
+        "JOIN capture_scored s ON s.ordinal = p.ordinal ORDER BY p.ordinal"
+    )
+
+
+def _prediction_type(con: duckdb.DuckDBPyConnection, use_case: UseCase, model: Model) -> str:
+    """A class has the type of the label, so that the two can be compared."""
+    if model.problem == "regression":
+        return "DOUBLE"
+    dataset = f"raw.{model.label.source}"
+    if not table_exists(con, dataset):
+        raise NotComputedError(
+            f"Model {model.name!r} takes the type of its predictions from its label: materialise "
+            f"{use_case.name}/raw/{model.label.source} first."
+        )
+    query = f"SELECT ({model.label.expression}\n) AS label FROM {sql.table(dataset)} l"
+    return column_types(con, query)["label"]

@@ -1,0 +1,114 @@
+"""Reading one landed file into a frame, by its extension or by the source's own loader.
+
+Values stay as they are in the file: CSV fields are text until ``coercion`` gives them the
+declared type, so that ``007`` stays text where text is declared.
+"""
+
+from __future__ import annotations
+
+import json
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from mlops_assets.vocabulary import Source
+
+EXTENSIONS = (".parquet", ".csv", ".jsonl")
+
+
+class Unreadable(ValueError):
+    """A file cannot be read. The message says why, without naming the file."""
+
+
+def read_file(source: Source, path: Path, content: bytes) -> pd.DataFrame:
+    """Return the rows of a file.
+
+    Parameters
+    ----------
+    source
+        Its ``loader`` is called with ``path``, if it has one.
+    path
+        Decides the format by its extension.
+    content
+        What is in the file.
+
+    Raises
+    ------
+    Unreadable
+        If the file is empty, cut off, or not what its extension says.
+    """
+    import pandas as pd
+
+    if source.loader is not None:
+        try:
+            frame = source.loader(path)
+        except Exception as error:  # whatever a loader raises over a bad file, the day says it
+            raise Unreadable(
+                f"the source's loader cannot read it: {type(error).__name__}: {error}"
+            ) from error
+        if not isinstance(frame, pd.DataFrame):
+            raise Unreadable(f"the source's loader returned {type(frame).__name__}, not a frame")
+        return frame
+    if not content:
+        raise Unreadable("is empty (0 bytes)")
+    readers = {".parquet": _parquet, ".csv": _csv, ".jsonl": _jsonl}
+    reader = readers.get(path.suffix.lower())
+    if reader is None:
+        raise Unreadable(f"is of an unknown kind; there is {', '.join(EXTENSIONS)}")
+    return reader(content)
+
+
+def _parquet(content: bytes) -> pd.DataFrame:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        # The pandas metadata is ignored: an index kept in the file is a column like others.
+        return pq.read_table(BytesIO(content)).to_pandas(ignore_metadata=True)
+    except (pa.ArrowException, OSError) as error:
+        raise Unreadable(f"is no complete Parquet file ({_first_line(error)})") from error
+
+
+def _csv(content: bytes) -> pd.DataFrame:
+    import pandas as pd
+
+    try:
+        # dtype=object: pandas guesses nothing; only an empty field is missing.
+        frame = pd.read_csv(
+            BytesIO(content), dtype=object, keep_default_na=False, na_values=[""],
+            encoding="utf-8-sig", index_col=False, on_bad_lines="error",
+        )  # fmt: skip
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise Unreadable(
+            f"is no CSV file with a header, in UTF-8 ({_first_line(error)})"
+        ) from error
+    return frame
+
+
+def _jsonl(content: bytes) -> pd.DataFrame:
+    import pandas as pd
+
+    records = []
+    try:
+        lines = content.decode("utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise Unreadable(f"is not in UTF-8 ({error})") from error
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise Unreadable(f"line {number} is no JSON ({error})") from error
+        if not isinstance(record, dict):
+            raise Unreadable(f"line {number} is no JSON object")
+        records.append(record)
+    # dtype=object: whole numbers stay whole where others are missing.
+    return pd.DataFrame(records, dtype=object)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

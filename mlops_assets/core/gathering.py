@@ -1,0 +1,312 @@
+"""What a retraining decision rests on, read from the tables as it was when the day ended.
+
+A decision can be taken again at any time with the same result: labels count only if they
+were known when the day ended, the champion is the one that served that day, an attempt is
+an earlier decision to retrain, and it has failed as long as no promotion has taken effect.
+That an attempt was refused at some hour of the clock is not looked at, since a range of days
+is decided before the first of its attempts is made.
+
+What follows from the evidence belongs in ``retraining``.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from math import ceil
+from typing import TYPE_CHECKING, Any
+
+from mlops_assets.core import registry, sql
+from mlops_assets.core.captured import Captured
+from mlops_assets.core.days import day_start, days
+from mlops_assets.core.evidence import Drifted, Evidence, Realised
+from mlops_assets.core.monitoring import serving
+from mlops_assets.core.outcomes import outcomes_table
+from mlops_assets.core.relations import table_exists
+from mlops_assets.vocabulary import HIGHER_IS_BETTER
+
+if TYPE_CHECKING:
+    import duckdb
+    import numpy as np
+
+    from mlops_assets.vocabulary import Model, UseCase
+
+CONFIDENCE = 0.95
+
+
+def gather(con: duckdb.DuckDBPyConnection, use_case: UseCase, model: Model, day: date) -> Evidence:
+    """Return the evidence of one day."""
+    return Gathered.load(con, use_case, model, day, day + timedelta(days=1)).evidence(day)
+
+
+@dataclass(frozen=True)
+class _Holdout:
+    """Where a version stood when it was promoted."""
+
+    cutoff: date | None
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """What the evidence of a range of days needs, read once.
+
+    ``attempts`` grows while the days are decided in order.
+    """
+
+    use_case: UseCase
+    model: Model
+    first_rows: date | None
+    served: dict[date, int | None]
+    holdouts: dict[int, _Holdout]
+    captured: Captured
+    known: np.ndarray  # times at which labels became known, in microseconds, ascending
+    drift: dict[tuple[date, int], Drifted]
+    attempts: list[date]  # ascending; grows while days are decided
+    promotions: list[date]
+
+    @classmethod
+    def load(
+        cls,
+        con: duckdb.DuckDBPyConnection,
+        use_case: UseCase,
+        model: Model,
+        start: date,
+        end: date,
+    ) -> Gathered:
+        """Read what the days from ``start`` to before ``end`` need."""
+        served = serving(con, model.name, days(start, end))
+        holdouts = {v: _holdout(con, model, v) for v in {*served.values()} if v is not None}
+        cutoffs = [h.cutoff for h in holdouts.values() if h.cutoff is not None]
+        opens = start - timedelta(days=model.retrain.window - 1 + _late(model))
+        return cls(
+            use_case=use_case,
+            model=model,
+            first_rows=_first_rows(con, model),
+            served=served,
+            holdouts=holdouts,
+            captured=Captured.load(con, model, opens, end - timedelta(days=1)),
+            known=_known_since(con, use_case, model, min(cutoffs) if cutoffs else None),
+            drift=_drift(con, model, start, end),
+            attempts=_attempts(con, model, start, end),
+            promotions=[
+                event.effective_from
+                for event in registry.history(con, model.name)
+                if event.to_version > (event.from_version or 0)
+            ],
+        )
+
+    def evidence(self, day: date, quality_problem: str | None = None) -> Evidence:
+        """Return the evidence of one of the days."""
+        tomorrow = day + timedelta(days=1)
+        model, champion = self.model, self.served[day]
+        opened = max(self.use_case.start, self.first_rows) if self.first_rows else tomorrow
+        attempts = sorted(a for a in self.attempts if a < day)
+        holdout = self.holdouts.get(champion) if champion is not None else None
+        cutoff = holdout.cutoff if holdout else None
+        trained = [*([cutoff] if cutoff else []), *(a + timedelta(days=1) for a in attempts)]
+        return Evidence(
+            day=day,
+            champion=champion,
+            data_days=max(0, (tomorrow - opened).days),
+            needed_days=(model.min_training + model.holdout).days,
+            data_age=tomorrow - cutoff if cutoff else None,
+            realised=self._realised(day, champion, holdout) if holdout else None,
+            drift=tuple(self._drifted(day, champion)) if champion is not None else (),
+            drift_windows=model.drift.consecutive,
+            new_labels=self._labels(max(trained), tomorrow) if trained else 0,
+            last_attempt=attempts[-1] if attempts else None,
+            unpromoted=self._unpromoted(attempts, day),
+            quality_problem=quality_problem,
+        )
+
+    def _unpromoted(self, attempts: Sequence[date], day: date) -> int:
+        count = 0
+        until = day
+        for attempt in reversed(attempts):
+            if any(attempt < effective <= until for effective in self.promotions):
+                break
+            count, until = count + 1, attempt
+        return count
+
+    def _labels(self, since: date, before: date) -> int:
+        import numpy as np
+
+        zone = self.use_case.timezone
+        bounds = [_micros(day_start(since, zone)), _micros(day_start(before, zone))]
+        low, high = np.searchsorted(self.known, bounds, "left")
+        return max(0, int(high - low))
+
+    def _drifted(self, day: date, version: int) -> Iterator[Drifted]:
+        """Yield the reports of this version without a gap up to this day, oldest first."""
+        found = []
+        for back in range(self.model.drift.consecutive):
+            report = self.drift.get((day - timedelta(days=back), version))
+            if report is None:
+                break
+            found.append(report)
+        yield from reversed(found)
+
+    def _realised(self, day: date, version: int | None, holdout: _Holdout) -> Realised | None:
+        import numpy as np
+        from scipy.special import stdtrit
+
+        from mlops_assets.core import scored
+
+        model = self.model
+        last = day - timedelta(days=_late(model))
+        first = last - timedelta(days=model.retrain.window - 1)
+        rows = self.captured.on(first, last)
+        ended = np.datetime64(day_start(day + timedelta(days=1), self.use_case.timezone), "us")
+        rows = rows[
+            (self.captured.version[rows] == version)
+            & self.captured.labelled[rows]
+            & (self.captured.known_at[rows] < ended)
+        ]
+        if version is None or not len(rows):
+            return None
+        value, contributions = scored.estimate(
+            model.problem, model.metric, self.captured.scored[version].take(rows)
+        )
+        # Rows of one day share weather and traffic: days are taken as independent, not rows
+        # (the cluster-robust variance, Liang and Zeger, Biometrika 73, 1986).
+        _, at = np.unique(self.captured.day[rows], return_inverse=True)
+        of_day = np.bincount(at, weights=contributions)
+        clusters = len(of_day)
+        reach = math.nan
+        if clusters > 1:
+            error = math.sqrt(float(np.sum(of_day**2)) * clusters / (clusters - 1))
+            reach = float(stdtrit(clusters - 1, (1 + CONFIDENCE) / 2)) * error
+        worse, at_least = _worsening(model.metric, value, reach, holdout)
+        return Realised(
+            metric=model.metric,
+            first=first,
+            last=last,
+            n=len(rows),
+            value=value if math.isfinite(value) else None,
+            reference=holdout.value,
+            worse=worse,
+            worse_at_least=at_least,
+        )
+
+
+def _worsening(
+    metric: str, value: float, reach: float, holdout: _Holdout
+) -> tuple[float | None, float | None]:
+    """Return the relative worsening against the holdout, and its lower bound.
+
+    The bound joins both intervals by the method of variance estimates recovery (Zou and
+    Donner, Statistics in Medicine 27, 2008).
+    """
+    reference = holdout.value
+    if reference is None or reference == 0 or not math.isfinite(value):
+        return None, None
+    sign = -1.0 if metric in HIGHER_IS_BETTER else 1.0
+    worse = sign * (value - reference)
+    towards = holdout.low if metric in HIGHER_IS_BETTER else holdout.high
+    theirs = abs(towards - reference) if towards is not None else math.nan
+    at_least = worse - math.hypot(reach, theirs)
+    scale = abs(reference)
+    return worse / scale, at_least / scale if math.isfinite(at_least) else None
+
+
+def _late(model: Model) -> int:
+    """Return how many days back the last day lies whose labels have had their time."""
+    return ceil(model.label.matures_after / timedelta(days=1))
+
+
+def _micros(moment: datetime) -> int:
+    return (moment - datetime(1970, 1, 1)) // timedelta(microseconds=1)
+
+
+def _first_rows(con: duckdb.DuckDBPyConnection, model: Model) -> date | None:
+    [(day,)] = con.execute(
+        "SELECT min(partition_date) FROM ops.partitions WHERE dataset = $dataset AND rows > 0",
+        {"dataset": f"raw.{model.rows.source}"},
+    ).fetchall()
+    return day
+
+
+def _holdout(con: duckdb.DuckDBPyConnection, model: Model, version: int) -> _Holdout:
+    # The first evaluation is the one that the version was promoted on, and the first
+    # cutoff the one at which it was trained: later ones cannot change old decisions.
+    [(cutoff,)] = con.execute(
+        "SELECT min(t.cutoff) FROM registry.training_sets t JOIN registry.model_versions v "
+        "ON v.training_digest = t.digest AND v.model = t.model "
+        "WHERE v.model = $model AND v.version = $version",
+        {"model": model.name, "version": version},
+    ).fetchall()
+    found = con.execute(
+        "SELECT report FROM registry.evaluations WHERE model = $model AND version = $version "
+        "ORDER BY created_at, evaluation_id LIMIT 1",
+        {"model": model.name, "version": version},
+    ).fetchall()
+    measured: dict[str, Any] = {}
+    if found:
+        measured = json.loads(found[0][0])["challenger"].get(model.metric) or {}
+    return _Holdout(cutoff, measured.get("value"), measured.get("low"), measured.get("high"))
+
+
+def _known_since(
+    con: duckdb.DuckDBPyConnection, use_case: UseCase, model: Model, since: date | None
+) -> np.ndarray:
+    import numpy as np
+
+    dataset = outcomes_table(model)
+    if since is None or not table_exists(con, dataset):
+        return np.empty(0, np.int64)
+    return con.execute(
+        f"SELECT epoch_us(label_known_at) AS known FROM {sql.table(dataset)} "
+        "WHERE label_known_at >= $since ORDER BY known",
+        {"since": day_start(since, use_case.timezone)},
+    ).fetchnumpy()["known"]
+
+
+def _attempts(con: duckdb.DuckDBPyConnection, model: Model, start: date, end: date) -> list[date]:
+    """Return the days of earlier decisions to retrain, and of trainings by hand."""
+    found = con.execute(
+        "SELECT partition_date FROM monitoring.retrain_decisions "
+        "WHERE model = $model AND decision = 'retrain' AND partition_date < $start "
+        "UNION SELECT CAST(cutoff - INTERVAL 1 DAY AS DATE) FROM registry.training_sets "
+        "WHERE model = $model AND decision_id IS NULL AND cutoff <= $end ORDER BY 1",
+        {"model": model.name, "start": start, "end": end},
+    ).fetchall()
+    return [day for (day,) in found]
+
+
+def _drift(
+    con: duckdb.DuckDBPyConnection, model: Model, start: date, end: date
+) -> dict[tuple[date, int], Drifted]:
+    opens = start - timedelta(days=model.drift.consecutive - 1)
+    found = con.execute(
+        "SELECT window_end, version, column_name, role, value, drifted, importance "
+        "FROM monitoring.drift WHERE model = $model AND window_end >= $opens "
+        "AND window_end < $end AND slice = 'all' AND role <> 'label' "
+        "ORDER BY window_end, version, column_name",
+        {"model": model.name, "opens": opens, "end": end},
+    ).fetchall()
+    reports: dict[tuple[date, int], list[tuple[Any, ...]]] = {}
+    for day, version, *rest in found:
+        reports.setdefault((day, version), []).append(tuple(rest))
+    return {key: _summary(key[0], rows) for key, rows in reports.items()}
+
+
+def _summary(day: date, rows: Sequence[tuple[Any, ...]]) -> Drifted:
+    features = [row for row in rows if row[1] == "feature"]
+    weights = [max(0.0, row[4] or 0.0) for row in features]
+    if sum(weights) <= 0:
+        weights = [1.0] * len(features)
+    moved = [(w, row) for w, row in zip(weights, features, strict=True) if row[3]]
+    ranked = sorted(moved, key=lambda pair: (-pair[0] * pair[1][2], pair[1][0]))
+    total = sum(weights)
+    return Drifted(
+        day=day,
+        share=sum(w for w, _ in moved) / total if total else 0.0,
+        prediction=any(row[3] for row in rows if row[1] == "prediction"),
+        columns=tuple(row[0] for _, row in ranked),
+    )

@@ -1,0 +1,337 @@
+"""The rows of a model with their features, and their labels: one function for all uses.
+
+Training and scoring call the same ``feature_rows``; the SQL they run is the same, so a
+feature cannot differ between them. Only what was known at a row's ``as_of`` is used. The
+join itself belongs in ``point_in_time``; what is done with the rows belongs in
+``snapshots`` and ``capture``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any
+
+from mlops_assets.core.feature_views import EVENT_TIME, KNOWN_AT, feature_names
+from mlops_assets.core.point_in_time import JoinSpec, look_up, side_by_side
+from mlops_assets.core.relations import (
+    TemporaryNames,
+    column_types,
+    detached,
+    table_exists,
+    temporary_tables,
+    utc,
+)
+from mlops_assets.core.sql import identifier, table
+from mlops_assets.vocabulary import (
+    DeclarationError,
+    FeatureView,
+    Model,
+    OnDemandFeatures,
+    UseCase,
+)
+
+if TYPE_CHECKING:
+    import duckdb
+
+#: Columns of ``feature_rows`` besides the features; no feature can have these names.
+ROW_COLUMNS = ("row_key", "as_of", "partition_date", "label", "label_known_at")
+_RESERVED = frozenset({*ROW_COLUMNS, "row_ordinal", "split", "prediction", "score", "scores"})
+
+
+class NotComputedError(RuntimeError):
+    """A table that is to be read has never been written. The message says what to run."""
+
+
+@dataclass(frozen=True)
+class FeatureColumn:
+    """A model's feature: its name and the view that has it."""
+
+    name: str
+    view: FeatureView | OnDemandFeatures
+
+
+def features(use_case: UseCase, model: Model) -> list[FeatureColumn]:
+    """Return the features of ``model`` in the declared order.
+
+    Raises
+    ------
+    DeclarationError
+        If a feature does not exist, two have one name, or one has a name that the rows'
+        own columns need.
+    """
+    found: dict[str, FeatureColumn] = {}
+    where = f"Model {model.name!r}: features"
+    for reference in model.features:
+        view_name, _, wanted = reference.partition(".")
+        view = use_case.view(view_name)
+        names = feature_names(view)
+        if wanted and wanted not in names:
+            raise DeclarationError(
+                f"{where}: view {view_name!r} has no feature {wanted!r}; it has {', '.join(names)}"
+            )
+        for name in (wanted,) if wanted else names:
+            if name in found:
+                raise DeclarationError(
+                    f"{where}: {name!r} comes from {found[name].view.name!r} and again from "
+                    f"{view_name!r}; name the features one by one ('view.feature'), or rename one"
+                )
+            if name in _RESERVED:
+                raise DeclarationError(
+                    f"{where}: {name!r} of view {view_name!r} is the name of a column that every "
+                    "row has; rename the feature"
+                )
+            found[name] = FeatureColumn(name, view)
+    return list(found.values())
+
+
+def feature_columns(use_case: UseCase, model: Model) -> list[str]:
+    """Return the names of the model's features, in the declared order; see ``features``."""
+    return [column.name for column in features(use_case, model)]
+
+
+def feature_rows(
+    con: duckdb.DuckDBPyConnection,
+    use_case: UseCase,
+    model: Model,
+    start: date,
+    end: date,
+    *,
+    label: bool = False,
+    label_known_before: datetime | None = None,
+) -> duckdb.DuckDBPyRelation:
+    """Return the rows that ``model`` predicts on the days from ``start`` to before ``end``.
+
+    One row for each row of the source that fulfils ``model.rows.where`` and is known by
+    its ``as_of``. Nothing known later than ``as_of`` has any influence on a feature.
+
+    Parameters
+    ----------
+    con
+        Connection with ``local_time`` defined.
+    label
+        Whether to add ``label`` and ``label_known_at``.
+    label_known_before
+        Only labels known before this moment (UTC) are given; later corrections of a label
+        are not seen either.
+
+    Returns
+    -------
+    DuckDBPyRelation
+        ``row_key``, ``as_of``, ``partition_date``, the features in declared order,
+        [``label``, ``label_known_at``], in order of day, ``as_of`` and key. Held in
+        memory. ``label`` is NULL where there is none; then ``label_known_at`` tells whether
+        that is known (a cancelled flight) or nothing is known yet (NULL).
+
+    Raises
+    ------
+    DeclarationError
+        If the declarations do not fit together, for instance a view's key is no column of
+        the rows.
+    NotComputedError
+        If a source or view has never been materialised.
+    """
+    with temporary_tables(con) as temporary:
+        query = _query(con, use_case, model, start, end, label, label_known_before, temporary)
+        return detached(con, con.sql(query))
+
+
+def create_feature_rows(
+    con: duckdb.DuckDBPyConnection,
+    use_case: UseCase,
+    model: Model,
+    start: date,
+    end: date,
+    into: str,
+    *,
+    label: bool = False,
+    label_known_before: datetime | None = None,
+) -> None:
+    """Make the temporary table ``into`` (a quoted name) with what ``feature_rows`` returns."""
+    with temporary_tables(con) as temporary:
+        query = _query(con, use_case, model, start, end, label, label_known_before, temporary)
+        con.execute(f"CREATE TEMP TABLE {into} AS {query}")
+
+
+def _query(
+    con: duckdb.DuckDBPyConnection,
+    use_case: UseCase,
+    model: Model,
+    start: date,
+    end: date,
+    label: bool,
+    label_known_before: datetime | None,
+    temporary: TemporaryNames,
+) -> str:
+    """Make the tables of rows, features and labels, and return the query over them."""
+    columns = features(use_case, model)
+    views = {c.view.name: c.view for c in columns}
+    stored = {name: view for name, view in views.items() if isinstance(view, FeatureView)}
+    _require_tables(con, use_case, model, stored, label)
+    requests = temporary("rows")
+    _create_requests(con, use_case, model, columns, start, end, requests)
+    beside, aliases = [], {}
+    for number, (name, view) in enumerate(stored.items()):
+        found, aliases[name] = temporary(name), f"v{number}"
+        wanted = tuple(c.name for c in columns if c.view is view)
+        look_up(con, requests, join_spec(view, wanted), found)
+        beside.append((found, aliases[name]))
+    selected = ["r.row_key", "r.as_of", "r.partition_date"]
+    for number, column in enumerate(columns):
+        if isinstance(column.view, FeatureView):
+            selected.append(f"{aliases[column.view.name]}.{identifier(column.name)}")
+        else:
+            selected.append(f"r.on_demand_{number} AS {identifier(column.name)}")
+    if label:
+        labels = _create_labels(con, use_case, model, requests, label_known_before, temporary)
+        beside.append((labels, "y"))
+        selected += ["y.label", "y.label_known_at"]
+    return f"SELECT {', '.join(selected)} {side_by_side(requests, beside)}"
+
+
+def join_spec(view: FeatureView, wanted: tuple[str, ...]) -> JoinSpec:
+    """How the features ``wanted`` of a stored view are looked up."""
+    return JoinSpec(
+        name=view.name,
+        table=table(f"features.{view.name}"),
+        keys=tuple(view.entity.keys),
+        features=wanted,
+        event_time=EVENT_TIME if view.partitioned else None,
+        known_at=KNOWN_AT if view.partitioned else None,
+        ttl=view.ttl,
+    )
+
+
+def _require_tables(
+    con: duckdb.DuckDBPyConnection,
+    use_case: UseCase,
+    model: Model,
+    views: Mapping[str, FeatureView],
+    label: bool,
+) -> None:
+    needed = [("raw", model.rows.source), *(("features", name) for name in views)]
+    if label:
+        needed.append(("raw", model.label.source))
+    missing = [f"{layer}/{n}" for layer, n in needed if not table_exists(con, f"{layer}.{n}")]
+    if missing:
+        raise NotComputedError(
+            f"Model {model.name!r} reads {', '.join(missing)}, which has never been written: "
+            f"materialise {', '.join(f'{use_case.name}/{name}' for name in missing)} first."
+        )
+
+
+def _create_requests(
+    con: duckdb.DuckDBPyConnection,
+    use_case: UseCase,
+    model: Model,
+    columns: list[FeatureColumn],
+    start: date,
+    end: date,
+    into: str,
+) -> None:
+    """Make the table of rows: key, moment, day, join keys, on-demand features.
+
+    On-demand features get names of our own, because a feature is often called like the
+    source's column that it is.
+    """
+    source = use_case.source(model.rows.source)
+    raw = table(f"raw.{source.name}")
+    have = column_types(con, raw)
+    kept = _join_columns(use_case, model, columns, have)
+    parts = [f"CAST({identifier(name)} AS VARCHAR)" for name in source.key]
+    # The text of a JSON list tells ("a", "b,c") from ("a,b", "c").
+    row_key = parts[0] if len(parts) == 1 else f"CAST(to_json([{', '.join(parts)}]) AS VARCHAR)"
+    on_demand = [
+        f"({column.view.features[column.name]}\n) AS on_demand_{number}"
+        for number, column in enumerate(columns)
+        if isinstance(column.view, OnDemandFeatures)
+    ]
+    as_of = f"({model.rows.as_of}\n)"
+    moment_type = column_types(con, f"SELECT {as_of} AS as_of FROM {raw}")["as_of"]
+    moment = utc(as_of, moment_type, f"Model {model.name!r}: rows.as_of")
+    own = ", ".join(identifier(name) for name in have if name != "as_of")
+    known = "true"
+    if source.known_at_column is not None:
+        known_type = have[source.known_at_column]
+        known = f"{utc(identifier(source.known_at_column), known_type, 'known_at')} <= as_of"
+    selected = [
+        "row_number() OVER () AS row_ordinal",
+        "request_key AS row_key",
+        "as_of",
+        "partition_date",
+        *(identifier(name) for name in kept if name not in ("as_of", "partition_date")),
+        *(f"on_demand_{n}" for n, c in enumerate(columns) if isinstance(c.view, OnDemandFeatures)),
+    ]
+    con.execute(
+        f"CREATE TEMP TABLE {into} AS "
+        f"WITH moments AS (SELECT {own}, {moment} AS as_of FROM {raw} "
+        "WHERE partition_date >= $start AND partition_date < $end), "
+        f"wanted AS (SELECT *, {', '.join([f'{row_key} AS request_key', *on_demand])} "
+        f"FROM moments WHERE ({model.rows.where}\n) AND {known}) "
+        f"SELECT {', '.join(selected)} "
+        "FROM (FROM wanted ORDER BY partition_date, as_of, request_key)",
+        {"start": start, "end": end},
+    )
+
+
+def _join_columns(
+    use_case: UseCase, model: Model, columns: list[FeatureColumn], have: Mapping[str, Any]
+) -> list[str]:
+    """Columns of the rows' source that views and label are joined by."""
+    needed = {f"label: join with source {model.label.source!r}": model.label.join}
+    for column in columns:
+        if isinstance(column.view, FeatureView):
+            entity = column.view.entity
+            needed[f"features: entity {entity.name!r} of {column.view.name!r}"] = entity.keys
+    for purpose, names in needed.items():
+        missing = [name for name in names if name not in have]
+        if missing:
+            raise DeclarationError(
+                f"Model {model.name!r}: {purpose} needs {', '.join(missing)}, which the rows of "
+                f"{model.rows.source!r} do not have; they have {', '.join(have)}"
+            )
+    return list(dict.fromkeys(name for names in needed.values() for name in names))
+
+
+def _create_labels(
+    con: duckdb.DuckDBPyConnection,
+    use_case: UseCase,
+    model: Model,
+    requests: str,
+    known_before: datetime | None,
+    temporary: TemporaryNames,
+) -> str:
+    """Make the table of labels, one row for each row, in order, and return its name."""
+    source = use_case.source(model.label.source)
+    have = column_types(con, table(f"raw.{source.name}"))
+    parameters: dict[str, Any] = {}
+    if source.known_at_column is None:
+        known, condition = "NULL::TIMESTAMP", "true"
+    else:
+        column = identifier(source.known_at_column)
+        known = utc(column, have[source.known_at_column], f"{source.name}.known_at")
+        condition = f"{known} IS NOT NULL"
+        if known_before is not None:
+            condition = f"{known} < $known_before"
+            parameters["known_before"] = known_before
+    # The latest ingest is the last word; the rest makes the order total.
+    ingest = "ingest_seq" if "ingest_seq" in have else "0"
+    latest = "l.ingest DESC, l.known DESC NULLS LAST, l.label DESC NULLS LAST"
+    keys = [f"{identifier(name)} AS k{n}" for n, name in enumerate(model.label.join)]
+    equal = [f"l.k{n} = r.{identifier(name)}" for n, name in enumerate(model.label.join)]
+    into = temporary("labels")
+    con.execute(
+        f"CREATE TEMP TABLE {into} AS WITH labels AS ("
+        f"SELECT {', '.join(keys)}, {ingest} AS ingest, {known} AS known, true AS found, "
+        f"({model.label.expression}\n) AS label "
+        f"FROM {table(f'raw.{source.name}')} WHERE {condition}) "
+        # What has no known time (a static source) has always been known.
+        "SELECT r.row_ordinal, l.label, "
+        "CASE WHEN l.found THEN coalesce(l.known, r.as_of) END AS label_known_at "
+        f"FROM {requests} r LEFT JOIN labels l ON {' AND '.join(equal)} "
+        f"QUALIFY row_number() OVER (PARTITION BY r.row_ordinal ORDER BY {latest}) = 1 "
+        "ORDER BY r.row_ordinal",
+        parameters,
+    )
+    return into

@@ -1,0 +1,10 @@
+"""Replay of a use case's archive through the real graph, sensors, schedules and gate.
+
+``replay`` is all that others need; ``Display`` shows its progress.
+"""
+
+from mlops_assets.replay.archive import ArchiveError
+from mlops_assets.replay.engine import ReplayError, Report, replay
+from mlops_assets.replay.progress import Display, Progress
+
+__all__ = ["ArchiveError", "Display", "Progress", "ReplayError", "Report", "replay"]

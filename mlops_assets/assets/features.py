@@ -1,7 +1,5 @@
 """Feature views: sources become ``features.<view>``, shared by all models."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 
 import dagster as dg

@@ -1,7 +1,5 @@
 """Raw sources: landed files become ``raw.<source>``, day by day."""
 
-from __future__ import annotations
-
 import dagster as dg
 
 from mlops_assets.assets.common import (

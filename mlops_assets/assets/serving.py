@@ -1,7 +1,5 @@
 """What a champion says and what came true: captured predictions, joined outcomes."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 
 import dagster as dg
@@ -58,6 +56,7 @@ def _predictions(use_case: UseCase, model: Model) -> dg.AssetsDefinition:
     def predictions(context: dg.AssetExecutionContext, warehouse: Warehouse, files: Files):
         from mlops_assets.core import capture, registry
         from mlops_assets.core.artifacts import ArtifactStore
+        from mlops_assets.core.expected_rows import expected_rows
 
         artifacts = ArtifactStore(files.artifact_folder)
         days = days_of(context)
@@ -71,7 +70,7 @@ def _predictions(use_case: UseCase, model: Model) -> dg.AssetsDefinition:
             reports = capture.capture_predictions(
                 con, use_case, model, start, end, load, context.run_id
             )
-            expected = capture.rows_to_predict(con, use_case, model, start, end)
+            expected = expected_rows(con, use_case, model, start, end)
 
         for day, report in reports.items():
             describe_day(

@@ -4,8 +4,6 @@ Each step reads what the one before recorded in the registry, never a value pass
 memory, so that any of them can be run again by itself.
 """
 
-from __future__ import annotations
-
 from datetime import date, timedelta
 from pathlib import Path
 

@@ -19,7 +19,7 @@ import dagster as dg
 
 from mlops_assets.assets.common import asset_key
 from mlops_assets.automation.jobs import DAILY, REFRESH_STATIC, daily_keys
-from mlops_assets.automation.schedules import asked_until, finished_days, range_tags
+from mlops_assets.automation.schedules import asked, finished_days, range_tags
 from mlops_assets.vocabulary import UseCase
 
 if TYPE_CHECKING:
@@ -107,11 +107,11 @@ def look(use_case: UseCase, landing: Path) -> Found:
         found.ignored += [f"{path} ({why})" for path, why in scan.ignored]
         by_day: dict[date, list[LandedFile]] = {}
         for file in scan.files:
-            known = file.day is not None and use_case.start <= file.day
-            if known and (use_case.end is None or file.day < use_case.end):
-                by_day.setdefault(file.day, []).append(file)
-            else:
+            day = file.day
+            if day is None or day < use_case.start or (use_case.end and day >= use_case.end):
                 found.outside.append(str(file.path))
+            else:
+                by_day.setdefault(day, []).append(file)
         found.digests[source.name] = {
             day: bytes.fromhex(identity(files))[:DIGEST_BYTES] for day, files in by_day.items()
         }
@@ -198,7 +198,7 @@ def _daily_landing(use_case: UseCase, settings: Settings) -> dg.SensorDefinition
             context.log.warning(told)
         if not new:
             return dg.SensorResult(skip_reason=f"No new files. {told}".strip(), cursor=seen.dump())
-        reached = asked_until(context.instance, use_case)
+        reached = asked(context.instance, use_case).until
         passed = finished_days(context.instance, daily_keys(use_case), sorted(new))
         passed |= {day for day in new if reached is not None and day <= reached}
         requests = []

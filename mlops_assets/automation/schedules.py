@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import dagster as dg
@@ -21,6 +21,15 @@ from mlops_assets.vocabulary import UseCase
 CRON = "0 6 * * *"
 RANGE_START = "dagster/asset_partition_range_start"
 RANGE_END = "dagster/asset_partition_range_end"
+SCHEDULED_TIME = ".dagster/scheduled_execution_time"
+
+RUNNING = (
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+)
 
 #: Days left over from failed runs that one tick asks for again, each in a run of its own.
 MAX_RETRIED_DAYS = 14
@@ -89,7 +98,7 @@ def plan(
     start, last
         First day of the use case and last complete day.
     finished
-        Days on which nothing is missing.
+        Days on which nothing is missing, or that are being run.
     asked_until
         Last day of any earlier run of the schedule.
     refresh
@@ -106,7 +115,7 @@ def plan(
         ranges.append((max(start, new[0] - timedelta(days=refresh)), new[-1]))
     waiting = len(left) - len(again)
     if not ranges:
-        return Plan((), 0, f"Every day up to {last} has been materialised.")
+        return Plan((), 0, f"Every day up to {last} has been materialised or is being run.")
     return Plan(tuple(ranges), waiting, "")
 
 
@@ -114,17 +123,37 @@ def _days(first: date, last: date) -> Iterator[date]:
     return (first + timedelta(days=n) for n in range((last - first).days + 1))
 
 
-def asked_until(instance: dg.DagsterInstance, use_case: UseCase) -> date | None:
-    """Last day that any run of the schedule has been asked to cover."""
+@dataclass(frozen=True)
+class Asked:
+    """What earlier ticks have asked for: up to which day, and the days being run now."""
+
+    until: date | None
+    running: set[date]
+
+
+def asked(instance: dg.DagsterInstance, use_case: UseCase, tick: datetime | None = None) -> Asked:
+    """Read what the schedule has asked for, but for the runs of ``tick`` itself.
+
+    A tick that was cut short is evaluated again and must then ask for the same, so that
+    the daemon finds the runs it has already made.
+    """
     runs = instance.get_runs(
         filters=dg.RunsFilter(
             job_name=DAILY, tags={"dagster/schedule_name": schedule_name(use_case)}
         ),
         # A tick makes at most MAX_RETRIED_DAYS + 1 runs, the newest days among them.
-        limit=2 * MAX_RETRIED_DAYS,
+        limit=3 * MAX_RETRIED_DAYS,
     )
-    ends = [run.tags[RANGE_END] for run in runs if RANGE_END in run.tags]
-    return date.fromisoformat(max(ends)) if ends else None
+    until, running = None, set()
+    moment = tick.astimezone(UTC).isoformat() if tick else None
+    for run in runs:
+        if RANGE_END not in run.tags or run.tags.get(SCHEDULED_TIME) == moment:
+            continue
+        first, last = (date.fromisoformat(run.tags[tag]) for tag in (RANGE_START, RANGE_END))
+        until = last if until is None else max(until, last)
+        if run.status in RUNNING:
+            running.update(_days(first, last))
+    return Asked(until, running)
 
 
 def schedules(use_case: UseCase) -> list[dg.ScheduleDefinition]:
@@ -144,13 +173,15 @@ def schedules(use_case: UseCase) -> list[dg.ScheduleDefinition]:
     )
     def daily(context: dg.ScheduleEvaluationContext):
         last = last_complete_day(use_case, context.scheduled_execution_time)
+        before = asked(context.instance, use_case, context.scheduled_execution_time)
+        finished = finished_days(
+            context.instance, daily_keys(use_case), list(_days(use_case.start, last))
+        )
         made = plan(
             start=use_case.start,
             last=last,
-            finished=finished_days(
-                context.instance, daily_keys(use_case), list(_days(use_case.start, last))
-            ),
-            asked_until=asked_until(context.instance, use_case),
+            finished=finished | before.running,
+            asked_until=before.until,
             refresh=refresh_days(use_case),
         )
         if not made.ranges:

@@ -287,7 +287,8 @@ def _take(connection: sqlite3.Connection, seen: Observation) -> Alert | None:
     state = connection.execute("SELECT * FROM states WHERE key = ?", (seen.key,)).fetchone()
     if state is not None and seen.at <= state["last_at"]:
         return None
-    failing = state is not None and bool(state["failing"])
+    state = dict(state) if state is not None else {"failing": 0, "severity": "", "since": 0.0}
+    failing = bool(state["failing"])
     kind: Kind | None = None
     severity, since, repeats = seen.severity, seen.at, 0
     if failing and not seen.passed:

@@ -99,7 +99,8 @@ def move_alias(
         First day that the version serves. Not before the last event's, so that no day that
         may have been served already changes its version.
     promotion_id
-        Of the decision that allows the move, if one does.
+        Of the decision that allows the move, if one does. Where that decision's move was
+        the last one, it is returned and nothing is added: a re-run changes nothing.
 
     Raises
     ------
@@ -117,6 +118,12 @@ def move_alias(
     _require_version(con, model, to_version)
     events = history(con, model, alias)
     current = events[-1].to_version if events else None
+    if (
+        promotion_id is not None
+        and current == to_version
+        and events[-1].promotion_id == promotion_id
+    ):
+        return events[-1]
     if current != expected_from:
         raise Conflict(
             f"{model}: alias {alias!r} points to {_named(current)}, not to "

@@ -45,7 +45,7 @@ class Captured:
     known_at
         Time from which the label is known (UTC), NaT where there is none.
     sliced
-        Columns to slice by, as text.
+        Column to slice by, to each row's number in the list of its values, and that list.
     """
 
     model: Model
@@ -54,8 +54,7 @@ class Captured:
     version: np.ndarray
     labelled: np.ndarray
     known_at: np.ndarray
-    frame: pd.DataFrame
-    sliced: Sequence[str]
+    sliced: Mapping[str, tuple[np.ndarray, list[str]]]
     scored: Mapping[int, Scored]  # all rows, in the classes of that version
 
     @classmethod
@@ -69,7 +68,7 @@ class Captured:
     ) -> Captured:
         """Read the predictions from ``first`` to ``last``, both inclusive."""
         frame = _read(con, model, first, last, slices)
-        sliced = [name for name in slices if name in frame.columns]
+        sliced = {name: _numbered(frame[name]) for name in slices if name in frame.columns}
         versions = frame["version"].to_numpy(int)
         scored = {
             int(v): _scored(con, model, int(v), frame) for v in dict.fromkeys(versions.tolist())
@@ -81,7 +80,6 @@ class Captured:
             version=versions,
             labelled=frame["label"].notna().to_numpy(),
             known_at=frame["known_at"].to_numpy("datetime64[us]"),
-            frame=frame,
             sliced=sliced,
             scored=scored,
         )
@@ -102,14 +100,15 @@ class Captured:
 
     def slices(self, rows: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
         """Yield ``("all", rows)``, then the rows of each slice, the largest slice first."""
+        import numpy as np
+
         yield ALL, rows
-        for column in self.sliced:
-            values = self.frame[column].iloc[rows].fillna(_MISSING)
-            counts = values.value_counts()
-            largest = sorted(counts.items(), key=lambda item: (-item[1], str(item[0])))
-            text = values.to_numpy(object)
-            for value, _ in largest[:MAX_SLICES]:
-                yield f"{column}={value}", rows[text == value]
+        for column, (codes, names) in self.sliced.items():
+            mine = codes[rows]
+            counts = np.bincount(mine, minlength=len(names))
+            largest = sorted(np.flatnonzero(counts), key=lambda code: (-counts[code], names[code]))
+            for code in largest[:MAX_SLICES]:
+                yield f"{column}={names[code]}", rows[mine == code]
 
 
 def _read(
@@ -157,7 +156,7 @@ def _scored(
     from mlops_assets.core import registry
     from mlops_assets.core.scored import Scored
 
-    label, prediction = frame["label"].to_numpy(object), frame["prediction"].to_numpy(object)
+    label, prediction = _objects(frame["label"]), _objects(frame["prediction"])
     if model.problem == "regression":
         return Scored(label=_floats(label), prediction=_floats(prediction))
     signature: Mapping[str, Any] = registry.get(con, model.name, version).signature
@@ -175,6 +174,20 @@ def _scored(
         [[said.get(name, math.nan) for name in names] for said in frame["scores"]], float
     ).reshape(len(frame), len(names))
     return Scored(label, prediction, scores=scores, classes=classes)
+
+
+def _numbered(values: pd.Series) -> tuple[np.ndarray, list[str]]:
+    import pandas as pd
+
+    codes, names = pd.factorize(values.fillna(_MISSING), sort=True)
+    return codes, [str(name) for name in names]
+
+
+def _objects(values: pd.Series) -> np.ndarray:
+    """Return the values as Python objects, the missing as None (pandas has several)."""
+    found = values.to_numpy(object, copy=True)
+    found[values.isna().to_numpy()] = None
+    return found
 
 
 def _floats(values: np.ndarray) -> np.ndarray:

@@ -47,7 +47,8 @@ NOUNS = {
 
 # Largest whole number up to which every whole number is a float64.
 _EXACT = 2**53
-_WHOLE = re.compile(r"[+-]?[0-9]+")
+# pandas writes whole numbers among missing ones as 7.0.
+_WHOLE = re.compile(r"([+-]?[0-9]+)(\.0*)?")
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|[+-]?inf|nan", re.I)
 
 
@@ -110,15 +111,17 @@ def _integers(column: pd.Series, type_: str) -> tuple[pd.Series, np.ndarray]:
         ), ~fits & ~missing
 
     def parse(value: Any) -> int | None:
-        if isinstance(value, str) and _WHOLE.fullmatch(value.strip()):
-            value = int(value)
+        if isinstance(value, str) and (text := _WHOLE.fullmatch(value.strip())):
+            value = int(text[1])
+        if isinstance(value, (float, np.floating)) and abs(value) > _EXACT:
+            return None
         if isinstance(value, (bool, np.bool_)) or not isinstance(
             value, (int, float, Decimal, np.integer, np.floating)
         ):
             return None
         try:
             whole = int(value)
-        except (ValueError, OverflowError):  # NaN and infinity
+        except (ValueError, OverflowError):  # a decimal NaN or infinity
             return None
         return whole if whole == value and limits.min <= whole <= limits.max else None
 
@@ -154,7 +157,7 @@ def _floats(column: pd.Series, type_: str) -> tuple[pd.Series, np.ndarray]:
                 return None
         elif not isinstance(value, (float, np.floating, Decimal)):
             return None
-        # A decimal fraction such as 0.1 becomes the nearest number, as everywhere.
+        # A decimal fraction in text becomes the nearest number, as everywhere.
         return float(value)
 
     values, _, bad = _each(column, parse)

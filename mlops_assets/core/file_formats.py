@@ -1,13 +1,14 @@
 """Reading one landed file into a frame, by its extension or by the source's own loader.
 
 Values stay as they are in the file: CSV fields are text until ``coercion`` gives them the
-declared type, so that ``007`` stays text where text is declared.
+declared type, so that ``007`` stays text where text is declared. An empty field is missing.
 """
 
 from __future__ import annotations
 
+import csv
 import json
-from io import BytesIO
+from io import BytesIO, StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -75,17 +76,22 @@ def _parquet(content: bytes) -> pd.DataFrame:
 def _csv(content: bytes) -> pd.DataFrame:
     import pandas as pd
 
+    # Not pandas' reader: it drops or fills fields where a line has more or fewer than the
+    # header, which is how a file that was cut off looks.
     try:
-        # dtype=object: pandas guesses nothing; only an empty field is missing.
-        frame = pd.read_csv(
-            BytesIO(content), dtype=object, keep_default_na=False, na_values=[""],
-            encoding="utf-8-sig", index_col=False, on_bad_lines="error",
-        )  # fmt: skip
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise Unreadable(
-            f"is no CSV file with a header, in UTF-8 ({_first_line(error)})"
-        ) from error
-    return frame
+        lines = csv.reader(StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
+        header = next(lines, [])
+        records = []
+        for record in lines:
+            if record and len(record) != len(header):
+                raise Unreadable(
+                    f"line {lines.line_num} has {len(record)} fields, the header {len(header)}"
+                )
+            if record:
+                records.append([value or None for value in record])
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise Unreadable(f"is no CSV file in UTF-8 ({error})") from error
+    return pd.DataFrame(records, columns=pd.Index(header), dtype=object)
 
 
 def _jsonl(content: bytes) -> pd.DataFrame:

@@ -34,5 +34,7 @@ def ages_at_day_end(
     ).fetchall()
     wanted = set(days)
     return {
-        day: day_start(day + timedelta(days=1), timezone) - at for day, at in newest if day in wanted
+        day: day_start(day + timedelta(days=1), timezone) - at
+        for day, at in newest
+        if day in wanted
     }

@@ -87,4 +87,8 @@ def serving(
     """Return the version of a model that serves each day; ``None`` where none does."""
     from mlops_assets.core import registry
 
-    return {day: registry.champion_for(con, model, day) for day in days}
+    # ``registry.champion_for`` for all days at once: the last event in effect counts.
+    events = registry.history(con, model)[::-1]
+    return {
+        day: next((e.to_version for e in events if e.effective_from <= day), None) for day in days
+    }

@@ -175,9 +175,9 @@ def look_up(
     """Make the temporary table ``into``: ``row_ordinal``, features and, if asked, status.
 
     ``requests`` is the quoted name of a table with a unique ``row_ordinal``, ``as_of`` and
-    the keys; each of its rows is answered by exactly one, in order. One statement for each view, its
-    result kept, because several ASOF joins in one statement hold all their sorted inputs
-    at once (duckdb/duckdb#17001).
+    the keys; each of its rows is answered by exactly one, in order. One statement for each
+    view, its result kept, because several ASOF joins in one statement hold all their sorted
+    inputs at once (duckdb/duckdb#17001).
     """
     have = column_types(con, requests)
     facts = column_types(con, spec.table)
@@ -209,6 +209,9 @@ def look_up(
             )
             usable_facts, parameters = f"FROM {near}", {}
         candidates = _candidates(con, spec, usable_facts, parameters)
+        # A row without a moment must match nothing. DuckDB 1.5's ASOF join would let its NULL
+        # match a fact (with asof_loop_join_threshold = 0), so it never sees that NULL.
+        placed = f"coalesce({moment}, '-infinity'::TIMESTAMP)"
         fresh = "f.event_us IS NOT NULL"
         if spec.ttl is not None:
             fresh = f"epoch_us({moment}) - f.event_us <= $ttl"
@@ -224,7 +227,7 @@ def look_up(
             f"CREATE TEMP TABLE {into} AS "
             f"WITH facts AS ({usable_facts}), candidates AS ({candidates}) "
             f"SELECT r.row_ordinal, {', '.join(selected)} FROM {requests} r "
-            f"ASOF LEFT JOIN candidates f ON {keys} AND {moment} >= f.usable "
+            f"ASOF LEFT JOIN candidates f ON {keys} AND {placed} >= f.usable "
             "ORDER BY r.row_ordinal",
             parameters,
         )
@@ -256,7 +259,7 @@ def _facts(
         selected.append(f"{identifier(spec.tie_breaker)} AS tie")
     where = [f"{identifier(key)} IS NOT NULL" for key in spec.keys]
     # Compared with constants, so that DuckDB can skip row groups by their least and greatest.
-    where += [f"{event} <= $last", f"{known} <= $last"]
+    where += [f"{event} <= $last", f"{known} <= $last", f"isfinite({event})"]
     parameters: dict[str, object] = {"last": last}
     if spec.ttl is not None and first is not None and not keep_expired:
         try:

@@ -169,7 +169,10 @@ def as_numbers(values: pd.Series) -> np.ndarray | None:
         return None
     inferred = types.infer_dtype(values, skipna=True)
     if inferred in ("boolean", "integer", "floating", "mixed-integer-float", "decimal"):
-        return np.array([np.nan if v is None or v != v else float(v) for v in values], float)
+        found = np.full(len(values), np.nan)
+        known = values.notna().to_numpy()
+        found[known] = [float(v) for v in values[known]]
+        return found
     if inferred == "empty" and len(values):
         return np.full(len(values), np.nan)
     return None
@@ -179,8 +182,9 @@ def as_text(values: pd.Series) -> pd.Series:
     """Return the values as strings in an object column, the missing as None."""
     import pandas as pd
 
-    text = values.astype(object)
-    missing = text.isna()
-    if not all(type(v) is str for v in text[~missing]):
-        text = text.map(str)
-    return pd.Series(text, dtype=object).where(~missing, None)
+    missing = values.isna().to_numpy()
+    text = values.to_numpy(object, copy=True)
+    if not isinstance(values.dtype, pd.StringDtype):
+        text[~missing] = [v if type(v) is str else str(v) for v in text[~missing]]
+    text[missing] = None
+    return pd.Series(text, index=values.index, dtype=object)

@@ -56,6 +56,7 @@ class TrainingSet:
     train_rows: int
     holdout_rows: int
     view_versions: dict[str, str]
+    decision_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -118,8 +119,7 @@ def build_training_set(
         problem = _problem(model, counts)
         if problem is not None:
             return NotEnoughData(problem)
-        both = temporary("both")
-        con.execute(f"CREATE TEMP TABLE {both} AS {' UNION ALL '.join(parts)}")
+        both = " UNION ALL ".join(parts)
         digest = content_digest(con, both)
         path = _write(con, both, folder / f"{digest}.parquet")
     return TrainingSet(
@@ -148,14 +148,14 @@ def _problem(model: Model, counts: dict[str, tuple[int, int, int]]) -> str | Non
     return None
 
 
-def _write(con: duckdb.DuckDBPyConnection, rows: str, path: Path) -> Path:
+def _write(con: duckdb.DuckDBPyConnection, query: str, path: Path) -> Path:
     """Write once and durably: a file under its final name is complete."""
     if path.exists():
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        con.sql(f"FROM {rows}").write_parquet(str(partial), compression="zstd")
+        con.sql(query).write_parquet(str(partial), compression="zstd")
         _fsync(partial)
         partial.replace(path)
     finally:
@@ -232,7 +232,7 @@ def latest(
     """
     found = con.execute(
         "SELECT model, digest, path, cutoff, train_start, train_end, holdout_end, train_rows, "
-        "holdout_rows, view_versions FROM registry.training_sets WHERE model = ? "
+        "holdout_rows, view_versions, decision_id FROM registry.training_sets WHERE model = ? "
         "ORDER BY created_at DESC, rowid DESC LIMIT 1",
         [model],
     ).fetchall()
@@ -240,4 +240,6 @@ def latest(
         return None
     row = found[0]
     path = Path(row[2]) if folder is None else folder / row[2]
-    return TrainingSet(row[0], row[1], path, *row[3:9], view_versions=json.loads(row[9]))
+    return TrainingSet(
+        row[0], row[1], path, *row[3:9], view_versions=json.loads(row[9]), decision_id=row[10]
+    )

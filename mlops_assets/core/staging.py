@@ -30,21 +30,12 @@ PARTITION = "partition_date"
 
 _counter = count()
 
-# Types whose every value the wider type also holds.
-_WIDER = {
-    "TINYINT": {"SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "FLOAT", "DOUBLE"},
-    "SMALLINT": {"INTEGER", "BIGINT", "HUGEINT", "FLOAT", "DOUBLE"},
-    "INTEGER": {"BIGINT", "HUGEINT", "DOUBLE"},
-    "BIGINT": {"HUGEINT"},
-    "UTINYINT": {"SMALLINT", "INTEGER", "BIGINT", "USMALLINT", "UINTEGER", "UBIGINT", "DOUBLE"},
-    "USMALLINT": {"INTEGER", "BIGINT", "UINTEGER", "UBIGINT", "DOUBLE"},
-    "UINTEGER": {"BIGINT", "UBIGINT", "DOUBLE"},
-    "FLOAT": {"DOUBLE"},
-    # pandas before 3 counts nanoseconds; times here are stored with microseconds.
-    "TIMESTAMP_NS": {"TIMESTAMP"},
-    "TIMESTAMP_MS": {"TIMESTAMP"},
-    "TIMESTAMP_S": {"TIMESTAMP"},
-}
+_NUMBERS = (
+    *("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT"),
+    *("UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "FLOAT", "DOUBLE"),
+)
+# pandas before 3 counts nanoseconds; times here are stored with microseconds.
+_TIMES = ("TIMESTAMP_NS", "TIMESTAMP_MS", "TIMESTAMP_S")
 
 
 class SchemaChangeError(ValueError):
@@ -133,14 +124,12 @@ def _wanted_types(
     wanted: dict[str, str] = {}
     for name in [*(n for n in declared if n in types), *(n for n in types if n not in declared)]:
         type_ = declared.get(name, types[name])
-        type_ = "TIMESTAMP" if type_ in ("TIMESTAMP_NS", "TIMESTAMP_MS", "TIMESTAMP_S") else type_
+        type_ = "TIMESTAMP" if type_ in _TIMES else type_
         old = there.get(name)
         if old is not None and old != type_:
             # A declared type is a statement; a type that pandas or a query happened to give
             # only matters where values would be lost.
-            if name not in declared and (
-                old in _WIDER.get(type_, ()) or _all_missing(con, given, name)
-            ):
+            if name not in declared and _fits(con, given, name, type_, old):
                 type_ = old
             else:
                 problems.append(f"column {name} was {old} and would become {type_}")
@@ -156,8 +145,13 @@ def _wanted_types(
     return wanted
 
 
-def _all_missing(con: duckdb.DuckDBPyConnection, given: str, name: str) -> bool:
-    [(n,)] = con.execute(f"SELECT count({identifier(name)}) FROM {given}").fetchall()
+def _fits(con: duckdb.DuckDBPyConnection, given: str, name: str, type_: str, old: str) -> bool:
+    """Whether the values of a column are missing, or numbers that ``old`` holds exactly."""
+    column = identifier(name)
+    lost = f"{column} IS NOT NULL"
+    if type_ in _NUMBERS and old in _NUMBERS:
+        lost = f"CAST(TRY_CAST({column} AS {old}) AS {type_}) IS DISTINCT FROM {column}"
+    [(n,)] = con.execute(f"SELECT count(*) FILTER ({lost}) FROM {given}").fetchall()
     return n == 0
 
 

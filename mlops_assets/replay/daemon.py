@@ -120,6 +120,7 @@ class Daemon:
                 cursor=data.cursor,
                 repository_def=self.repository,
                 sensor_name=name,
+                resources=self._resources(sensor.required_resource_keys),
             ) as context:
                 result = sensor.evaluate_tick(context)
             runs = [
@@ -167,7 +168,7 @@ class Daemon:
             ) as context:
                 # Otherwise the context opens the instance again, half a second each time.
                 if hasattr(context, "_instance"):
-                    context._instance = self.instance  # noqa: SLF001
+                    context._instance = self.instance
                 result = schedule.evaluate_tick(context)
             runs = [
                 run
@@ -234,6 +235,10 @@ class Daemon:
             )
         return ready
 
+    def _resources(self, keys: set[str]) -> dict[str, Any]:
+        resources = self.repository.get_top_level_resources()
+        return {key: resources[key] for key in keys}
+
     def _created(self, run_id: str) -> datetime:
         record = self.instance.get_run_record_by_id(run_id)
         return record.create_timestamp if record else datetime.max.replace(tzinfo=UTC)
@@ -246,7 +251,7 @@ class Daemon:
             tags[RUN_KEY] = request.run_key
             if self._exists({RUN_KEY: request.run_key, SENSOR_NAME: sensor.name}):
                 return None
-        return self._requested(request, request.job_name or sensor.job_name, tags, tick_id)
+        return self._requested(request, str(request.job_name or sensor.job_name), tags, tick_id)
 
     def _schedule_run(
         self, schedule: dg.ScheduleDefinition, request: dg.RunRequest, at: datetime, tick_id: int
@@ -327,12 +332,12 @@ class Daemon:
     ) -> None:
         for run in runs:
             tick = tick.with_run_info(run.run_id, run.tags.get(RUN_KEY))
+        tick = tick.with_status(TickStatus.SUCCESS if runs else TickStatus.SKIPPED)
         if not runs and skipped:
             tick = tick.with_reason(skipped)
         if cursor:
             tick = tick.with_cursor(cursor)
-        status = TickStatus.SUCCESS if runs else TickStatus.SKIPPED
-        self.instance.update_tick(tick.with_status(status))
+        self.instance.update_tick(tick)
 
     def _fail(self, tick: Any) -> None:
         error = serializable_error_info_from_exc_info(sys.exc_info())

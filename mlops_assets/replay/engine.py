@@ -12,6 +12,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -183,7 +184,9 @@ def _resume(
                 f"{settings.landing(use_case.name)} away, or set DAGSTER_HOME to the folder that "
                 "belongs to them."
             )
-        return Standing(begin, begin)
+        standing = Standing(begin, begin)
+        standing.save(instance, use_case)
+        return standing
     if standing.start != begin:
         raise ReplayError(
             f"The replay in {os.environ['DAGSTER_HOME']} began on {standing.start}, not on "
@@ -233,12 +236,13 @@ class _Engine:
         self.progress.begin(self.use_case, self.standing.start, stop, self.standing.next_day)
         self._timed(self._recover)
         while self.standing.next_day < stop:
-            until = min(self.standing.next_day + timedelta(days=step_days), stop)
+            since = self.standing.next_day
+            until = min(since + timedelta(days=step_days), stop)
             self._timed(lambda until=until: self._step(until))
             self.standing.next_day = until
             self.standing.save(self.daemon.instance, self.use_case)
             for first, end in summary.weeks(self.standing.start, stop):
-                if end <= until and until - end < timedelta(days=step_days):
+                if since < end <= until:
                     self.progress.week(self._week(first, end), self.standing.seconds)
 
     def summarise(self, stop: date) -> dict[str, Any]:
@@ -296,18 +300,13 @@ class _Engine:
             return self.daemon.tick_schedule(name, at)
         return []
 
-    def _reported(self, what: str) -> Any:
-        from contextlib import contextmanager
-
-        @contextmanager
-        def guard() -> Iterator[None]:
-            try:
-                yield
-            # As with the daemon, a tick that fails is a failed tick and the clock goes on.
-            except Exception as error:
-                self._failed(f"{what}: {type(error).__name__}: {error}")
-
-        return guard()
+    @contextmanager
+    def _reported(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        # As with the daemon, a tick that fails is a failed tick and the clock goes on.
+        except Exception as error:
+            self._failed(f"{what}: {type(error).__name__}: {error}")
 
     def _execute(self, runs: list[dg.DagsterRun]) -> None:
         for run in runs:

@@ -24,6 +24,7 @@ from typing import Any
 
 import dagster as dg
 import sqlalchemy as db
+import sqlalchemy.event
 import yaml
 from dagster._core.events import ASSET_CHECK_EVENTS, ASSET_EVENTS, DagsterEventType
 from dagster._core.events.log import EventLogEntry
@@ -61,7 +62,7 @@ def _engine(conn_string: str) -> db.Engine:
         connect_args={"timeout": BUSY_TIMEOUT_SECONDS, "check_same_thread": False},
     )
 
-    @db.event.listens_for(engine, "connect")
+    @sqlalchemy.event.listens_for(engine, "connect")
     def relax(connection: sqlite3.Connection, _record: Any) -> None:
         connection.execute("PRAGMA synchronous=OFF")
 
@@ -233,14 +234,14 @@ def replay_instance() -> Iterator[dg.DagsterInstance]:
         If ``DAGSTER_HOME`` is not set or no folder.
     """
     home = os.environ.get("DAGSTER_HOME", "")
-    if not home or not os.path.isdir(home):
+    if not home or not Path(home).is_dir():
         raise ReplayInstanceError(
             f"DAGSTER_HOME is {repr(home) if home else 'not set'}, and a replay keeps its history "
             "there. Set it to the absolute path of an existing folder, such as data/dagster_home."
         )
     ref = InstanceRef.from_dir(home)
     storage = ref.storage_data
-    if storage.class_name != DagsterSqliteStorage.__name__:
+    if storage is None or storage.class_name != DagsterSqliteStorage.__name__:
         with dg.DagsterInstance.get() as instance:
             yield instance
         return

@@ -105,7 +105,7 @@ def _url_sink(url: SecretStr, number: int) -> Sink:
         # Apprise says why only in its log.
         with apprise.LogCapture(level=apprise.logging.WARNING, fmt="%(message)s") as captured:
             delivered = sender.notify(title=alert.headline, body=alert.text, notify_type=kind)
-            why = captured.getvalue().strip() if not delivered else ""
+            why = str(getattr(captured, "getvalue", str)()).strip()
         if not delivered:
             why = why.replace(secret, "<url>").replace("\n", "; ")[:300] or "no reason given"
             raise DeliveryError(

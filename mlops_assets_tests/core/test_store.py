@@ -132,10 +132,11 @@ def test_a_changed_schema_is_refused_before_anything_is_deleted(con, rows, words
     assert content(con) == [(D1, 1, 1.0)]
 
 
-def test_narrower_and_wholly_missing_columns_fit_the_table(con):
+def test_a_type_that_pandas_happened_to_give_only_matters_where_values_are_lost(con):
     write(con, frame((D1, 1, 1.0)))
     write(con, frame((D2, 2, None)).astype({"k": "int16", "v": object}), dates=[D2])
-    assert content(con) == [(D1, 1, 1.0), (D2, 2, None)]
+    write(con, frame((D3, 3.0, 1), (D3, None, 2)), dates=[D3])
+    assert content(con) == [(D1, 1, 1.0), (D2, 2, None), (D3, 3, 1.0), (D3, None, 2.0)]
 
 
 def test_declared_types_win_and_descriptions_are_kept(con):
@@ -232,8 +233,8 @@ def test_the_digest_sees_every_change_but_the_order(con):
         ("'inf'::DOUBLE", "'-inf'::DOUBLE"),
         ("0.1::DOUBLE", "0.10000000000000002::DOUBLE"),
         ("9007199254740993", "9007199254740992"),
-        ("170141183460469231731687303715884105727::HUGEINT", "170141183460469231731687303715884105726::HUGEINT"),
-        ("1.000000000000000000000000000001::DECIMAL(38,30)", "1.000000000000000000000000000002::DECIMAL(38,30)"),
+        ("10000000000000000000000000001::HUGEINT", "10000000000000000000000000002::HUGEINT"),
+        ("1.00000000000000000001::DECIMAL(38,20)", "1.00000000000000000002::DECIMAL(38,20)"),
         ("TIMESTAMP '2013-01-01 00:00:00.000001'", "TIMESTAMP '2013-01-01'"),
         ("MAP {'a': 0.5}", "MAP {'a': 0.25}"),
         ("['a,b']", "['a', 'b']"),
@@ -259,10 +260,10 @@ def test_the_digest_is_the_same_in_every_version_of_duckdb(con):
         "1e22::DOUBLE AS large, 5e-324::DOUBLE AS least, 100.0::DOUBLE AS whole, "
         "MAP {'a': 0.5} AS m, NULL::VARCHAR AS n"
     )
-    assert digest_of(con, sql) == "PLACEHOLDER"
+    assert digest_of(con, sql) == "56a71a732f4759f33f4488b806bf9907"
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(
     writes=st.lists(
         st.lists(

@@ -8,9 +8,7 @@ if TYPE_CHECKING:
     import pandera.pandas as pa
 
 
-def column(
-    dtype: Any, description: str, *, unit: str | None = None, **options: Any
-) -> pa.Column:
+def column(dtype: Any, description: str, *, unit: str | None = None, **options: Any) -> pa.Column:
     """A column with its description and, where it has one, its unit."""
     import pandera.pandas as pa
 
@@ -27,11 +25,4 @@ def measure(description: str, unit: str, low: float, high: float) -> pa.Column:
     """A number within bounds that may be missing."""
     import pandera.pandas as pa
 
-    return column(
-        float, description, unit=unit, nullable=True, checks=pa.Check.in_range(low, high)
-    )
-
-
-def text(description: str, **options: Any) -> pa.Column:
-    """A category."""
-    return column(str, description, **options)
+    return column(float, description, unit=unit, nullable=True, checks=pa.Check.in_range(low, high))

@@ -146,8 +146,8 @@ WHERE movements_24h > 0 AND event_time >= $start
 def _recent_columns(name: str, whose: str) -> dict[str, pa.Column]:
     return {
         f"{name}_arrivals_3h": measure(f"Arrivals of {whose}, last 3 h", "flights", 0, 2000),
-        f"{name}_late_share_3h": measure(f"Share of them over 15 min late", "share", 0, 1),
-        f"{name}_arrival_delay_3h": measure(f"Their mean arrival delay", "min", -60, 180),
+        f"{name}_late_share_3h": measure("Share of them over 15 min late", "share", 0, 1),
+        f"{name}_arrival_delay_3h": measure("Their mean arrival delay", "min", -60, 180),
         f"{name}_departure_delay_3h": measure(
             f"Mean departure delay of {whose}, last 3 h", "min", -120, 180
         ),
@@ -220,28 +220,35 @@ destination_delays = FeatureView(
     description="Recent delays of flights from New York to one destination, as known.",
 )
 
-# The timetable of a day does not depend on the next one's: nothing is scheduled between
-# midnight and one o'clock, so looking ahead stops at the end of the local day.
-_AHEAD = """
+# Predictions are made two hours ahead, so the hour that matters begins two hours after the
+# event time. Looking ahead stops with the local day, whose timetable is all that a run for
+# that day can count on; hardly anything is scheduled between midnight and five.
+_CONGESTION = """
 , ahead AS (
     SELECT
         origin,
-        unnest(generate_series(
-            time_bucket(
-                INTERVAL 30 MINUTE, scheduled_departure - INTERVAL 150 MINUTE - INTERVAL 1 MICROSECOND
-            ),
-            scheduled_departure - INTERVAL 2 HOUR,
-            INTERVAL 30 MINUTE
-        )) AS event_time
+        local_time(scheduled_departure)::DATE AS day,
+        time_bucket(INTERVAL 30 MINUTE, scheduled_departure - INTERVAL 2 HOUR) AS latest,
+        unnest([latest, latest - INTERVAL 30 MINUTE]) AS event_time,
     FROM flight_schedule
+), busy AS (
+    SELECT origin, event_time, count(*) AS flights
+    FROM ahead
+    WHERE local_time(event_time)::DATE = day
+    GROUP BY ALL
+), recent AS (
+{recent}
 )
+SELECT recent.*, coalesce(flights, 0)::DOUBLE AS origin_scheduled_departures
+FROM recent LEFT JOIN busy USING (origin, event_time)
 """
 
 origin_congestion = FeatureView(
     name="origin_congestion",
     entity=origin,
     sources=SOURCES,
-    sql=_TRAFFIC.format(keys="origin") + _RECENT.format(keys="origin", name="origin"),
+    sql=_TRAFFIC.format(keys="origin")
+    + _CONGESTION.format(recent=_RECENT.format(keys="origin", name="origin")),
     schema=origin_congestion_schema,
     ttl=timedelta(hours=12),
     lookback=LOOKBACK,

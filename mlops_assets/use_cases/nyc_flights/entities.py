@@ -14,3 +14,4 @@ carrier_at_origin = Entity(
 airframe = Entity(
     name="airframe", keys=["tail_number"], description="One aircraft, by registration"
 )
+flight = Entity(name="flight", keys=["flight_id"], description="One scheduled flight")

@@ -7,8 +7,9 @@ with counts, in the README beside the data. Features do not belong here.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from mlops_assets.use_cases.nyc_flights.columns import column, measure, time
 from mlops_assets.vocabulary import Source
 
 if TYPE_CHECKING:
@@ -18,23 +19,10 @@ OWNER = "team:flight-data"
 ORIGINS = ("EWR", "JFK", "LGA")
 
 
-def _column(
-    dtype: Any, description: str, *, unit: str | None = None, **options: Any
-) -> pa.Column:
-    import pandera.pandas as pa
-
-    metadata = {"unit": unit} if unit else None
-    return pa.Column(dtype, description=description, metadata=metadata, **options)
-
-
-def _time(description: str, **options: Any) -> pa.Column:
-    return _column("datetime64[ns]", description, unit="UTC", **options)
-
-
 def _flight_id() -> pa.Column:
     import pandera.pandas as pa
 
-    return _column(
+    return column(
         str,
         "Local day, carrier, flight number and origin of a scheduled flight, which no two share",
         checks=pa.Check.str_matches(r"^\d{4}-\d{2}-\d{2}-[0-9A-Z]{2}-\d{1,4}-[A-Z]{3}$"),
@@ -49,23 +37,26 @@ def flight_schedule_schema() -> pa.DataFrameSchema:
     return pa.DataFrameSchema(
         {
             "flight_id": _flight_id(),
-            "scheduled_departure": _time("Scheduled departure from the gate"),
-            "scheduled_arrival": _time("Scheduled arrival at the gate"),
-            "carrier": _column(
+            "scheduled_departure": time("Scheduled departure from the gate"),
+            "scheduled_arrival": time("Scheduled arrival at the gate"),
+            "carrier": column(
                 str, "Carrier, IATA code", checks=pa.Check.str_matches(r"^[0-9A-Z]{2}$")
             ),
-            "flight_number": _column("int32", "Flight number", checks=pa.Check.in_range(1, 9999)),
-            "tail_number": _column(
+            "flight_number": column("int32", "Flight number", checks=pa.Check.in_range(1, 9999)),
+            "tail_number": column(
                 str,
                 "Registration of the aircraft; missing for some flights that were cancelled",
                 nullable=True,
             ),
-            "origin": _column(str, "Airport of departure", checks=pa.Check.isin(ORIGINS)),
-            "destination": _column(str, "Airport of arrival", checks=airport),
-            "distance_miles": _column(
-                "int32", "Distance between the airports", unit="mi", checks=pa.Check.in_range(1, 6000)
+            "origin": column(str, "Airport of departure", checks=pa.Check.isin(ORIGINS)),
+            "destination": column(str, "Airport of arrival", checks=airport),
+            "distance_miles": column(
+                "int32",
+                "Distance between the airports",
+                unit="mi",
+                checks=pa.Check.in_range(1, 6000),
             ),
-            "known_at": _time("When the timetable is taken as published: the day before begins"),
+            "known_at": time("When the timetable is taken as published: the day before begins"),
         },
         checks=[
             pa.Check(
@@ -89,15 +80,15 @@ def flight_departures_schema() -> pa.DataFrameSchema:
     return pa.DataFrameSchema(
         {
             "flight_id": _flight_id(),
-            "scheduled_departure": _time("Scheduled departure from the gate"),
-            "actual_departure": _time("Actual departure from the gate"),
-            "departure_delay": _column(
+            "scheduled_departure": time("Scheduled departure from the gate"),
+            "actual_departure": time("Actual departure from the gate"),
+            "departure_delay": column(
                 "int32",
                 "Actual minus scheduled departure; negative when early",
                 unit="min",
                 checks=pa.Check.in_range(-120, 2880),
             ),
-            "known_at": _time("The actual departure"),
+            "known_at": time("The actual departure"),
         },
         strict=True,
         coerce=True,
@@ -111,26 +102,24 @@ def flight_outcomes_schema() -> pa.DataFrameSchema:
     return pa.DataFrameSchema(
         {
             "flight_id": _flight_id(),
-            "scheduled_departure": _time("Scheduled departure from the gate"),
-            "actual_arrival": _time("Actual arrival at the gate", nullable=True),
-            "arrival_delay": _column(
+            "scheduled_departure": time("Scheduled departure from the gate"),
+            "actual_arrival": time("Actual arrival at the gate", nullable=True),
+            "arrival_delay": column(
                 float,
                 "Actual minus scheduled arrival; missing when cancelled or diverted",
                 unit="min",
                 nullable=True,
                 checks=pa.Check.in_range(-180, 2880),
             ),
-            "cancelled": _column(bool, "No departure was recorded"),
-            "diverted": _column(bool, "Departed, but no arrival as scheduled was recorded"),
-            "known_at": _time(
+            "cancelled": column(bool, "No departure was recorded"),
+            "diverted": column(bool, "Departed, but no arrival as scheduled was recorded"),
+            "known_at": time(
                 "The actual arrival; without one, the scheduled arrival, or the departure if later"
             ),
         },
         checks=[
             pa.Check(
-                lambda rows: (
-                    rows["arrival_delay"].isna() == (rows["cancelled"] | rows["diverted"])
-                ),
+                lambda rows: rows["arrival_delay"].isna() == (rows["cancelled"] | rows["diverted"]),
                 name="arrival_unless_cancelled_or_diverted",
             ),
             pa.Check(
@@ -147,16 +136,11 @@ def weather_schema() -> pa.DataFrameSchema:
     """Contract of ``weather``."""
     import pandera.pandas as pa
 
-    def measure(description: str, unit: str, low: float, high: float) -> pa.Column:
-        # Any instrument can fail for an hour; the origin and the hour are always there.
-        return _column(
-            float, description, unit=unit, nullable=True, checks=pa.Check.in_range(low, high)
-        )
-
+    # Any instrument can fail for an hour; the origin and the hour are always there.
     return pa.DataFrameSchema(
         {
-            "origin": _column(str, "Airport of the station", checks=pa.Check.isin(ORIGINS)),
-            "observed_at": _time("Beginning of the hour that was observed"),
+            "origin": column(str, "Airport of the station", checks=pa.Check.isin(ORIGINS)),
+            "observed_at": time("Beginning of the hour that was observed"),
             "temperature": measure("Temperature", "°F", -40, 130),
             "dew_point": measure("Dew point", "°F", -60, 100),
             "humidity": measure("Relative humidity", "%", 0, 100),
@@ -168,7 +152,7 @@ def weather_schema() -> pa.DataFrameSchema:
             "precipitation": measure("Precipitation in the hour", "in", 0, 10),
             "pressure": measure("Sea level pressure", "mbar", 900, 1080),
             "visibility": measure("Visibility, at most 10", "mi", 0, 10),
-            "known_at": _time("End of the observed hour; readings are made in its last minutes"),
+            "known_at": time("End of the observed hour; readings are made in its last minutes"),
         },
         strict=True,
         coerce=True,
@@ -181,16 +165,16 @@ def aircraft_schema() -> pa.DataFrameSchema:
 
     return pa.DataFrameSchema(
         {
-            "tail_number": _column(str, "Registration"),
-            "year": _column(
+            "tail_number": column(str, "Registration"),
+            "year": column(
                 float, "Year of manufacture", nullable=True, checks=pa.Check.in_range(1900, 2100)
             ),
-            "type": _column(str, "Kind of aircraft"),
-            "manufacturer": _column(str, "Manufacturer"),
-            "model": _column(str, "Model"),
-            "engines": _column("int32", "Number of engines", checks=pa.Check.in_range(1, 8)),
-            "seats": _column("int32", "Number of seats", checks=pa.Check.in_range(1, 900)),
-            "engine": _column(str, "Kind of engine"),
+            "type": column(str, "Kind of aircraft"),
+            "manufacturer": column(str, "Manufacturer"),
+            "model": column(str, "Model"),
+            "engines": column("int32", "Number of engines", checks=pa.Check.in_range(1, 8)),
+            "seats": column("int32", "Number of seats", checks=pa.Check.in_range(1, 900)),
+            "engine": column(str, "Kind of engine"),
         },
         strict=True,
         coerce=True,

@@ -1,0 +1,190 @@
+"""What is watched, day by day: performance, drift, and the decision whether to retrain.
+
+A day's tables and conclusion are in its materialisation's metadata. A run over a range of
+days draws plots for the last one only; materialise a day by itself to draw its own.
+"""
+
+from datetime import timedelta
+
+import dagster as dg
+
+from mlops_assets.assets.common import (
+    asset_key,
+    code_version,
+    days_of,
+    describe_day,
+    finite,
+    graph_asset,
+)
+from mlops_assets.checks import monitoring as checks
+from mlops_assets.resources.warehouse import Warehouse
+from mlops_assets.vocabulary import Model, UseCase
+
+
+def monitoring_assets(use_case: UseCase, model: Model) -> list[dg.AssetsDefinition]:
+    """The assets ``performance``, ``drift_report`` and ``retrain_decision`` of ``model``."""
+    return [
+        _performance(use_case, model),
+        _drift_report(use_case, model),
+        _retrain_decision(use_case, model),
+    ]
+
+
+def _performance(use_case: UseCase, model: Model) -> dg.AssetsDefinition:
+    key = asset_key(use_case, model.name, "performance")
+
+    @graph_asset(
+        use_case,
+        model.name,
+        "performance",
+        daily=True,
+        kinds={"duckdb", "report"},
+        description=f"""How good the served predictions of `{model.name}` turned out to be: every
+        metric with its interval, overall and by slice
+        ({", ".join(model.slices) or "none declared"}), and {model.metric} over the last
+        {model.retrain.window} days. A day is provisional until its labels are mature.""",
+        owner=model.owner,
+        deps=[asset_key(use_case, model.name, "outcomes")],
+        checks=checks.performance_specs(key, model),
+        version=code_version(model.problem, model.slices, model.retrain.window),
+        table="monitoring.performance",
+    )
+    def performance(context: dg.AssetExecutionContext, warehouse: Warehouse):
+        from mlops_assets.core import performance, registry
+        from mlops_assets.core.reports import performance as report
+
+        days = days_of(context)
+        with warehouse.transaction() as con:
+            rows = performance.measure_range(
+                con, use_case, model, days[0], days[-1] + timedelta(days=1)
+            )
+            performance.write_range(con, model, days[0], days[-1] + timedelta(days=1), rows)
+            rolling = performance.rolling(rows, days[-1])
+            evaluated = (
+                registry.latest_evaluation(con, model.name, rolling.version) if rolling else None
+            )
+            plot = report.plot(con, model, days[-1])
+
+        reference = evaluated.report.challenger[model.metric].value if evaluated else None
+        for day in days:
+            today = [row for row in rows if row.window_end == day]
+            describe_day(
+                context,
+                day,
+                {
+                    "report": dg.MetadataValue.md(report.markdown(model, day, today, reference)),
+                    model.metric: finite(performance.value(today, day, model.metric)),
+                },
+            )
+        if plot:
+            describe_day(context, days[-1], {"plot": dg.MetadataValue.md(plot)})
+        return dg.MaterializeResult(
+            check_results=[checks.performance(key, model, rolling, reference)]
+        )
+
+    return performance
+
+
+def _drift_report(use_case: UseCase, model: Model) -> dg.AssetsDefinition:
+    key = asset_key(use_case, model.name, "drift_report")
+    policy = model.drift
+
+    @graph_asset(
+        use_case,
+        model.name,
+        "drift_report",
+        daily=True,
+        kinds={"duckdb", "report"},
+        description=f"""Whether what `{model.name}` sees and says still looks like what it was
+        trained on: features, predictions and labels of the last {policy.window} days against
+        the serving version's training data. A column has drifted if its population stability
+        index is at least {policy.threshold} and larger than chance, over all columns, allows.""",
+        owner=model.owner,
+        deps=[
+            asset_key(use_case, model.name, "predictions"),
+            asset_key(use_case, model.name, "outcomes"),
+            asset_key(use_case, model.name, "model_version"),
+        ],
+        checks=checks.drift_specs(key, model),
+        version=code_version(policy),
+        table="monitoring.drift",
+    )
+    def drift_report(context: dg.AssetExecutionContext, warehouse: Warehouse):
+        from mlops_assets.core import drift
+        from mlops_assets.core.reports import drift as report
+
+        days = days_of(context)
+        with warehouse.transaction() as con:
+            rows = drift.measure_range(con, use_case, model, days[0], days[-1] + timedelta(days=1))
+            drift.write_range(con, model, days[0], days[-1] + timedelta(days=1), rows)
+            lasting = drift.lasting(con, model, days[-1])
+            plot = report.plot(con, model, days[-1])
+
+        for day in days:
+            today = [row for row in rows if row.window_end == day]
+            describe_day(
+                context,
+                day,
+                {
+                    "report": dg.MetadataValue.md(report.markdown(model, day, today)),
+                    "drifted_columns": sum(row.drifted for row in today),
+                },
+            )
+        if plot:
+            describe_day(context, days[-1], {"plot": dg.MetadataValue.md(plot)})
+        return dg.MaterializeResult(check_results=[checks.drift(key, model, lasting)])
+
+    return drift_report
+
+
+def _retrain_decision(use_case: UseCase, model: Model) -> dg.AssetsDefinition:
+    policy = model.retrain
+
+    @graph_asset(
+        use_case,
+        model.name,
+        "retrain_decision",
+        daily=True,
+        kinds={"duckdb", "report"},
+        description=f"""Whether `{model.name}` should be trained again: one decision a day, also
+        when it is to keep the champion, with the trigger, the evidence and the guards.
+
+        Triggers, in order: no champion yet; {model.metric} surely more than
+        {policy.performance_drop:.0%} worse over {policy.window} days than on the holdout; drift
+        of the predictions or of {policy.drift_share:.0%} of the features by importance; training
+        data older than {policy.max_age.days} days. The sensor
+        `{use_case.name}_{model.name}_retrain` carries a decision to retrain out, once.""",
+        owner=model.owner,
+        deps=[
+            asset_key(use_case, model.name, "performance"),
+            asset_key(use_case, model.name, "drift_report"),
+        ],
+        version=code_version(policy),
+        table="monitoring.retrain_decisions",
+    )
+    def retrain_decision(context: dg.AssetExecutionContext, warehouse: Warehouse):
+        from mlops_assets.core import retraining
+        from mlops_assets.core.reports import decisions as report
+
+        days = days_of(context)
+        with warehouse.transaction() as con:
+            rows = retraining.decide_range(
+                con, use_case, model, days[0], days[-1] + timedelta(days=1)
+            )
+            retraining.write_range(con, model, days[0], days[-1] + timedelta(days=1), rows)
+            history = report.history(con, model, days[-1])
+
+        for row in rows:
+            describe_day(
+                context,
+                row.partition_date,
+                {
+                    "decision": row.decision,
+                    "decision_id": row.decision_id,
+                    "reason": row.reason,
+                    "report": dg.MetadataValue.md(report.markdown(row, history)),
+                },
+            )
+        return dg.MaterializeResult()
+
+    return retrain_decision

@@ -169,7 +169,8 @@ def build(csv_folder: Path, output: Path) -> None:
     con.execute("SET threads = 1")  # the order of row groups, and so the bytes, are fixed
     for name in ("flights", "weather", "planes", "airports"):
         con.execute(
-            f"CREATE TEMP TABLE {name} AS SELECT * FROM read_csv(?, nullstr = 'NA', sample_size = -1)",
+            f"CREATE TEMP TABLE {name} AS "
+            "SELECT * FROM read_csv(?, nullstr = 'NA', sample_size = -1)",
             [str(csv_folder / f"{name}.csv")],
         )
     con.execute(FLIGHTS)

@@ -19,7 +19,7 @@ from datetime import date, datetime, timedelta
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
-from mlops_assets.core import registry, sql
+from mlops_assets.core import drift, registry, sql
 from mlops_assets.core.captured import Captured
 from mlops_assets.core.days import day_start, days
 from mlops_assets.core.evidence import Drifted, Evidence, Realised
@@ -283,30 +283,22 @@ def _drift(
     con: duckdb.DuckDBPyConnection, model: Model, start: date, end: date
 ) -> dict[tuple[date, int], Drifted]:
     opens = start - timedelta(days=model.drift.consecutive - 1)
-    found = con.execute(
-        "SELECT window_end, version, column_name, role, value, drifted, importance "
-        "FROM monitoring.drift WHERE model = $model AND window_end >= $opens "
-        "AND window_end < $end AND slice = 'all' AND role <> 'label' "
-        "ORDER BY window_end, version, column_name",
-        {"model": model.name, "opens": opens, "end": end},
-    ).fetchall()
-    reports: dict[tuple[date, int], list[tuple[Any, ...]]] = {}
-    for day, version, *rest in found:
-        reports.setdefault((day, version), []).append(tuple(rest))
+    reports: dict[tuple[date, int], list[drift.DriftRow]] = {}
+    for row in drift.read(con, model, opens, end - timedelta(days=1)):
+        # Labels come later and may change: they are no evidence on the day itself.
+        if row.slice == "all" and row.role != "label":
+            reports.setdefault((row.window_end, row.version), []).append(row)
     return {key: _summary(key[0], rows) for key, rows in reports.items()}
 
 
-def _summary(day: date, rows: Sequence[tuple[Any, ...]]) -> Drifted:
-    features = [row for row in rows if row[1] == "feature"]
-    weights = [max(0.0, row[4] or 0.0) for row in features]
-    if sum(weights) <= 0:
-        weights = [1.0] * len(features)
-    moved = [(w, row) for w, row in zip(weights, features, strict=True) if row[3]]
-    ranked = sorted(moved, key=lambda pair: (-pair[0] * pair[1][2], pair[1][0]))
-    total = sum(weights)
+def _summary(day: date, rows: Sequence[drift.DriftRow]) -> Drifted:
+    moved = [row for row in rows if row.drifted and row.role == "feature"]
+    ranked = sorted(
+        moved, key=lambda row: (-(row.importance or 0.0) * (row.value or 0.0), row.column_name)
+    )
     return Drifted(
         day=day,
-        share=sum(w for w, _ in moved) / total if total else 0.0,
-        prediction=any(row[3] for row in rows if row[1] == "prediction"),
-        columns=tuple(row[0] for _, row in ranked),
+        share=drift.importance_share(moved, rows),
+        prediction=any(row.drifted for row in rows if row.role == "prediction"),
+        columns=tuple(row.column_name for row in ranked),
     )

@@ -12,11 +12,11 @@ without labels will be rows of another ``kind`` here.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from mlops_assets.core import store
+from mlops_assets.core import sql, store
 from mlops_assets.core.captured import ALL, Captured
 from mlops_assets.core.days import day_start, days
 from mlops_assets.core.monitoring import replace_days, serving
@@ -116,6 +116,43 @@ def write_range(
 ) -> int:
     """Replace the stored measurements of these days, in the caller's transaction."""
     return replace_days(con, "monitoring.performance", "window_end", model.name, start, end, rows)
+
+
+def read(
+    con: duckdb.DuckDBPyConnection, model: Model, first: date, last: date
+) -> list[PerformanceRow]:
+    """Return the stored measurements from ``first`` to ``last``, both inclusive."""
+    names = [f.name for f in fields(PerformanceRow)]
+    found = con.execute(
+        f"SELECT {sql.identifiers(names)} FROM monitoring.performance WHERE model = $model "
+        "AND window_end BETWEEN $first AND $last "
+        "ORDER BY window_end, version, window_start, slice, metric",
+        {"model": model.name, "first": first, "last": last},
+    ).fetchall()
+    return [PerformanceRow(*row) for row in found]
+
+
+def rolling(rows: Sequence[PerformanceRow], day: date) -> PerformanceRow | None:
+    """Return the row over the policy's window that ends on ``day``; ``None``: no champion.
+
+    Where the window is one day, it is the day's own row of the primary metric, which is
+    measured first.
+    """
+    ends = [row for row in rows if row.window_end == day and row.slice == ALL]
+    return min(ends, key=lambda row: row.window_start, default=None)
+
+
+def value(rows: Sequence[PerformanceRow], day: date, metric: str) -> float | None:
+    """Return the day's value of a metric over all rows; ``None`` where it is not known.
+
+    Where several versions predicted that day, of the one with the most labels.
+    """
+    found = [
+        row
+        for row in rows
+        if row.window_start == row.window_end == day and row.slice == ALL and row.metric == metric
+    ]
+    return max(found, key=lambda row: row.n).value if found else None
 
 
 def _row(

@@ -63,9 +63,10 @@ def kind(values: pd.Series) -> str | None:
         return EMPTY if len(values) and bool(values.isna().all()) else NUMBER
     if not (types.is_object_dtype(dtype) or types.is_string_dtype(dtype)):
         return None
+    # For its own string type pandas infers text even where nothing is there.
     inferred = types.infer_dtype(values, skipna=True)
     if inferred == "string":
-        return CATEGORY
+        return EMPTY if bool(values.isna().all()) else CATEGORY
     if inferred in ("boolean", "integer", "floating", "mixed-integer-float", "decimal"):
         return NUMBER
     return EMPTY if inferred == "empty" else None

@@ -7,7 +7,7 @@ the ledger, belong in ``store``.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date
 from itertools import count
@@ -84,22 +84,20 @@ def staged(
     import duckdb
 
     with temporary_tables(con) as names:
-        given, name = f"given_{next(_counter)}", names("staged")
-        con.register(given, rows)
-        try:
+        name = names("staged")
+        with _registered(con, rows) as given:
             there = column_types(con, table(dataset)) if table_exists(con, dataset) else {}
             wanted = _wanted_types(con, dataset, given, there, columns, dates)
             casts = ", ".join(
                 f"CAST({identifier(column)} AS {type_}) AS {identifier(column)}"
                 for column, type_ in wanted.items()
             )
-            con.execute(f"CREATE TEMP TABLE {name} AS SELECT {casts} FROM {given}")
-        except (duckdb.ConversionException, duckdb.OutOfRangeException) as error:
-            raise SchemaChangeError(
-                f"{dataset}: a value does not fit its column: {error}"
-            ) from error
-        finally:
-            con.unregister(given)
+            try:
+                con.execute(f"CREATE TEMP TABLE {name} AS SELECT {casts} FROM {given}")
+            except (duckdb.ConversionException, duckdb.OutOfRangeException) as error:
+                raise SchemaChangeError(
+                    f"{dataset}: a value does not fit its column: {error}"
+                ) from error
         _check_days(con, dataset, name, dates)
         yield Staged(name, wanted, there)
 
@@ -167,6 +165,24 @@ def _check_days(
             f"{dataset}: rows of {', '.join(other[:5])}{'...' if len(other) > 5 else ''} are not "
             "among the days that are written"
         )
+
+
+@contextmanager
+def _registered(con: duckdb.DuckDBPyConnection, rows: Frame) -> Iterator[str]:
+    """Give ``rows`` a name in SQL."""
+    import duckdb
+
+    name = f"given_{next(_counter)}"
+    con.register(name, rows)
+    try:
+        yield name
+    except BaseException:
+        # DuckDB 2.0 refuses this within an aborted transaction, whose rollback does it; the
+        # first error is the one to be seen.
+        with suppress(duckdb.TransactionException):
+            con.unregister(name)
+        raise
+    con.unregister(name)
 
 
 def create(

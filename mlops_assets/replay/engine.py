@@ -120,6 +120,7 @@ def replay(
     step_days: int = 7,
     json_path: Path | None = None,
     progress: Progress | None = None,
+    definitions: dg.Definitions | None = None,
 ) -> Report:
     """Replay a use case from its archive.
 
@@ -133,6 +134,9 @@ def replay(
         Where to write the summary.
     progress
         Told of every step.
+    definitions
+        The code location; by default what ``build_definitions`` makes, except that its
+        alerts go to the log and the alert file only.
 
     Raises
     ------
@@ -155,9 +159,10 @@ def replay(
             f"A replay needs days: from {begin} to before {stop} by {step_days} are none of use "
             f"case {use_case.name!r}, which begins on {use_case.start}."
         )
-    # A year of alerts is kept and logged; nobody is called for what happened long ago.
-    quiet = Notifier(settings.outbox(use_case.name), settings.alert_log(use_case.name))
-    definitions = build_definitions(use_case, settings, resources={"notifier": quiet})
+    if definitions is None:
+        # A year of alerts is kept; nobody is called for what happened long ago.
+        quiet = Notifier(settings.outbox(use_case.name), settings.alert_log(use_case.name))
+        definitions = build_definitions(use_case, settings, resources={"notifier": quiet})
     with replay_instance() as instance:
         standing = _resume(instance, use_case, settings, begin)
         daemon = Daemon(instance, definitions, use_case.name)

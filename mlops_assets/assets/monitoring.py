@@ -120,6 +120,7 @@ def _drift_report(use_case: UseCase, model: Model) -> dg.AssetsDefinition:
             lasting = drift.lasting(con, model, days[-1])
             plot = report.plot(con, model, days[-1])
 
+        newest = [row for row in rows if row.window_end == days[-1]]
         for day in days:
             today = [row for row in rows if row.window_end == day]
             describe_day(
@@ -132,7 +133,11 @@ def _drift_report(use_case: UseCase, model: Model) -> dg.AssetsDefinition:
             )
         if plot:
             describe_day(context, days[-1], {"plot": dg.MetadataValue.md(plot)})
-        return dg.MaterializeResult(check_results=[checks.drift(key, model, lasting)])
+        return dg.MaterializeResult(
+            check_results=[
+                checks.drift(key, model, lasting, drift.importance_share(lasting, newest))
+            ]
+        )
 
     return drift_report
 

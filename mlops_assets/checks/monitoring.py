@@ -50,8 +50,7 @@ def performance(
     reference
         The champion's value of the metric on its holdout.
     """
-    known = rolling is not None and rolling.value is not None and bool(reference)
-    if not known:
+    if rolling is None or rolling.value is None or not reference:
         status = "no champion yet" if rolling is None else rolling.status
         return dg.AssetCheckResult(
             asset_key=key,

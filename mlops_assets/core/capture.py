@@ -10,7 +10,6 @@ in ``retrieval``, what became of the predictions in ``outcomes``.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -20,6 +19,12 @@ from mlops_assets.core import sql, store
 from mlops_assets.core.days import days
 from mlops_assets.core.monitoring import columns_of, serving
 from mlops_assets.core.outcomes import OutcomeReport, join_outcomes, refresh_start
+from mlops_assets.core.predictions import (
+    COMMON,
+    prediction_id,
+    predictions_table,
+    unite_view,
+)
 from mlops_assets.core.relations import column_types, table_exists, temporary_tables
 from mlops_assets.core.retrieval import NotComputedError, create_feature_rows, feature_columns
 
@@ -45,7 +50,6 @@ Load: TypeAlias = Callable[[int], tuple[Any, Mapping[str, Any]]]
 
 #: Columns of the captured rows that say when and by which run, not what.
 NOT_CONTENT = ("predicted_at", "run_id")
-_COMMON = ("prediction_id", "row_key", "as_of", "partition_date", "model_version")
 
 
 @dataclass(frozen=True)
@@ -69,26 +73,6 @@ class CaptureReport:
     rows: int
     new_rows: int
     status: str
-
-
-def predictions_table(model: Model) -> str:
-    """Return the dataset's name."""
-    return f"capture.{model.name}__predictions"
-
-
-def prediction_id(use_case: str, model: str, version: int, row_key: str, as_of: datetime) -> str:
-    """Return the id of a prediction: 32 hexadecimal digits, the same wherever it is made.
-
-    Parameters
-    ----------
-    as_of
-        Naive UTC.
-    """
-    since_epoch = as_of - datetime(1970, 1, 1)
-    micros = since_epoch // timedelta(microseconds=1)
-    # The key comes last: nothing that it may hold can be taken for another part.
-    text = "\x1f".join([use_case, model, str(version), str(micros), row_key])
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def capture_predictions(
@@ -164,32 +148,6 @@ def capture_predictions(
     }
 
 
-def unite_view(con: duckdb.DuckDBPyConnection, use_case: UseCase) -> None:
-    """Define ``capture.predictions``: the common columns of all models' predictions.
-
-    Predictions and scores of different problems share a column: a prediction is text there,
-    and ``score`` is NULL for regression.
-    """
-    tables = [m for m in use_case.models if table_exists(con, predictions_table(m))]
-    if not tables:
-        return
-    parts = [
-        f"SELECT '{m.name}' AS model, {sql.identifiers(_COMMON)}, "
-        "CAST(prediction AS VARCHAR) AS prediction, score, predicted_at, run_id "
-        f"FROM {sql.table(predictions_table(m))}"
-        for m in tables
-    ]
-    known = con.execute(
-        "SELECT comment FROM duckdb_views() WHERE schema_name = 'capture' "
-        "AND view_name = 'predictions' AND database_name = current_database()"
-    ).fetchall()
-    made_of = "models: " + ", ".join(m.name for m in tables)
-    if known == [(made_of,)]:
-        return  # it is as it should be; every run would change the catalog otherwise
-    con.execute(f"CREATE OR REPLACE VIEW capture.predictions AS {' UNION ALL '.join(parts)}")
-    con.execute(f"COMMENT ON VIEW capture.predictions IS '{made_of}'")
-
-
 def _status(version: int | None, written: store.PartitionWritten) -> str:
     if written.new_rows:
         return "scored"
@@ -214,8 +172,11 @@ def _create_pending(
     if captured:
         condition = (
             f"WHERE NOT EXISTS (SELECT 1 FROM {sql.table(predictions_table(model))} c "
-            "WHERE c.partition_date = r.partition_date AND c.row_key = r.row_key)"
+            "WHERE c.partition_date = r.partition_date AND c.row_key = r.row_key "
+            # Lets DuckDB skip what was captured on other days.
+            "AND c.partition_date BETWEEN $first AND $last)"
         )
+    bounds = {"first": min(served), "last": max(served)} if captured else {}
     con.execute(
         f"CREATE TEMP TABLE {pending} AS "
         "WITH served AS (SELECT unnest($days::DATE[]) AS day, "
@@ -230,6 +191,7 @@ def _create_pending(
             "versions": list(versions.values()),
             "use_case": use_case.name,
             "model": model.name,
+            **bounds,
         },
     )
 
@@ -286,7 +248,7 @@ def _query(
     features = feature_columns(use_case, model)
     prediction = there.get("prediction") or _prediction_type(con, use_case, model)
     selected = [
-        sql.identifiers(_COMMON, "p."),
+        sql.identifiers(COMMON, "p."),
         sql.identifiers(features, "p."),
         f"CAST(s.prediction AS {prediction}) AS prediction",
         "s.score",
@@ -294,7 +256,7 @@ def _query(
         "$1::TIMESTAMP AS predicted_at",
         "$2::VARCHAR AS run_id",
     ]
-    ours = {*_COMMON, *features, "prediction", "score", "scores", *NOT_CONTENT}
+    ours = {*COMMON, *features, "prediction", "score", "scores", *NOT_CONTENT}
     # Features of earlier versions that the model no longer has.
     gone = {name: kind for name, kind in there.items() if name not in ours}
     selected += [f"NULL::{kind} AS {sql.identifier(name)}" for name, kind in gone.items()]

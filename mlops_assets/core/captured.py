@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlops_assets.core import sql
 from mlops_assets.core.monitoring import columns_of
+from mlops_assets.core.predictions import predictions_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -116,7 +117,7 @@ def _read(
 ) -> pd.DataFrame:
     import pandas as pd
 
-    predictions = f"capture.{model.name}__predictions"
+    predictions = predictions_table(model)
     outcomes = f"capture.{model.name}__outcomes"
     there = columns_of(con, predictions)
     if not there:

@@ -13,14 +13,15 @@ binned in ``profiles``; whether a drift matters enough to retrain belongs in ``r
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.core import profiles, sql
 from mlops_assets.core.days import days
+from mlops_assets.core.drift_rows import DriftRow, importance_share, lasting, read
 from mlops_assets.core.monitoring import columns_of, replace_days, serving
+from mlops_assets.core.predictions import predictions_table
 from mlops_assets.core.profiles import profile
 from mlops_assets.core.psi import adjust, psi
 
@@ -49,29 +50,6 @@ __all__ = [
 ]
 
 METHOD = "psi"
-
-
-@dataclass(frozen=True)
-class DriftRow:
-    """A row of ``monitoring.drift``: one column of one window."""
-
-    model: str
-    version: int
-    window_start: date
-    window_end: date
-    column_name: str
-    role: str
-    slice: str
-    method: str
-    value: float | None
-    threshold: float | None
-    null_quantile: float | None
-    adjusted_p: float | None
-    drifted: bool
-    importance: float | None
-    n_reference: int
-    n_current: int
-    status: str
 
 
 def measure_range(
@@ -129,51 +107,6 @@ def write_range(
 ) -> int:
     """Replace the stored reports of these days, in the caller's transaction."""
     return replace_days(con, "monitoring.drift", "window_end", model.name, start, end, rows)
-
-
-def read(con: duckdb.DuckDBPyConnection, model: Model, first: date, last: date) -> list[DriftRow]:
-    """Return the stored reports from ``first`` to ``last``, both inclusive."""
-    names = [f.name for f in fields(DriftRow)]
-    found = con.execute(
-        f"SELECT {sql.identifiers(names)} FROM monitoring.drift WHERE model = $model "
-        "AND window_end BETWEEN $first AND $last ORDER BY window_end, version, column_name, slice",
-        {"model": model.name, "first": first, "last": last},
-    ).fetchall()
-    return [DriftRow(*row) for row in found]
-
-
-def lasting(con: duckdb.DuckDBPyConnection, model: Model, day: date) -> list[DriftRow]:
-    """Return the day's rows of what has drifted on ``consecutive`` days in a row.
-
-    Of the version serving that day; a version that serves for less long has none.
-    """
-    from mlops_assets.core import registry
-
-    version = registry.champion_for(con, model.name, day)
-    first = day - timedelta(days=model.drift.consecutive - 1)
-    rows = [row for row in read(con, model, first, day) if row.version == version and row.drifted]
-    often = Counter((row.column_name, row.role, row.slice) for row in rows)
-    return [
-        row
-        for row in rows
-        if row.window_end == day
-        and often[row.column_name, row.role, row.slice] == model.drift.consecutive
-    ]
-
-
-def importance_share(drifted: Sequence[DriftRow], rows: Sequence[DriftRow]) -> float:
-    """Return the share of the features' importance that ``drifted`` have among ``rows``.
-
-    Of their number where no feature has any importance; 0 where there are no features.
-    """
-
-    def weights(of: Sequence[DriftRow]) -> list[float]:
-        return [max(0.0, row.importance or 0.0) for row in of if row.role == "feature"]
-
-    all_weights, some = weights(rows), weights(drifted)
-    if sum(all_weights) > 0:
-        return sum(some) / sum(all_weights)
-    return len(some) / len(all_weights) if all_weights else 0.0
 
 
 @dataclass(frozen=True)
@@ -286,7 +219,7 @@ def _captured(
     The label, under its name in the profile, comes from the joined outcomes; ``labelled``
     says where it is known.
     """
-    predictions = f"capture.{model.name}__predictions"
+    predictions = predictions_table(model)
     outcomes = f"capture.{model.name}__outcomes"
     there = columns_of(con, predictions)
     columns = reference["columns"]

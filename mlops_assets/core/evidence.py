@@ -7,9 +7,12 @@ How it is read from the tables belongs in ``gathering``, what follows from it in
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from typing import Any
+
+from mlops_assets.vocabulary import HIGHER_IS_BETTER
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,36 @@ class Evidence:
     def to_json(self) -> str:
         """Return the evidence as JSON, always the same text for the same evidence."""
         return canonical_json(asdict(self))
+
+
+def worsening(
+    metric: str,
+    value: float,
+    reach: float,
+    holdout: tuple[float | None, float | None, float | None],
+) -> tuple[float | None, float | None]:
+    """Return the relative worsening against the holdout, and its lower bound.
+
+    The bound joins both intervals by the method of variance estimates recovery (Zou and
+    Donner, Statistics in Medicine 27, 2008).
+
+    Parameters
+    ----------
+    reach
+        Half width of the value's interval; NaN: there is none, and no lower bound.
+    holdout
+        Value and interval on the holdout.
+    """
+    reference, low, high = holdout
+    if reference is None or reference == 0 or not math.isfinite(value):
+        return None, None
+    sign = -1.0 if metric in HIGHER_IS_BETTER else 1.0
+    worse = sign * (value - reference)
+    towards = low if metric in HIGHER_IS_BETTER else high
+    theirs = abs(towards - reference) if towards is not None else math.nan
+    at_least = worse - math.hypot(reach, theirs)
+    scale = abs(reference)
+    return worse / scale, at_least / scale if math.isfinite(at_least) else None
 
 
 def canonical_json(value: Any) -> str:

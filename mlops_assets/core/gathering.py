@@ -19,14 +19,13 @@ from datetime import date, datetime, timedelta
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
-from mlops_assets.core import drift, registry, sql
+from mlops_assets.core import drift_rows, registry, sql
 from mlops_assets.core.captured import Captured
 from mlops_assets.core.days import day_start, days
-from mlops_assets.core.evidence import Drifted, Evidence, Realised
+from mlops_assets.core.evidence import Drifted, Evidence, Realised, worsening
 from mlops_assets.core.monitoring import serving
 from mlops_assets.core.outcomes import outcomes_table
 from mlops_assets.core.relations import table_exists
-from mlops_assets.vocabulary import HIGHER_IS_BETTER
 
 if TYPE_CHECKING:
     import duckdb
@@ -182,7 +181,9 @@ class Gathered:
         if clusters > 1:
             error = math.sqrt(float(np.sum(of_day**2)) * clusters / (clusters - 1))
             reach = float(stdtrit(clusters - 1, (1 + CONFIDENCE) / 2)) * error
-        worse, at_least = _worsening(model.metric, value, reach, holdout)
+        worse, at_least = worsening(
+            model.metric, value, reach, (holdout.value, holdout.low, holdout.high)
+        )
         return Realised(
             metric=model.metric,
             first=first,
@@ -193,26 +194,6 @@ class Gathered:
             worse=worse,
             worse_at_least=at_least,
         )
-
-
-def _worsening(
-    metric: str, value: float, reach: float, holdout: _Holdout
-) -> tuple[float | None, float | None]:
-    """Return the relative worsening against the holdout, and its lower bound.
-
-    The bound joins both intervals by the method of variance estimates recovery (Zou and
-    Donner, Statistics in Medicine 27, 2008).
-    """
-    reference = holdout.value
-    if reference is None or reference == 0 or not math.isfinite(value):
-        return None, None
-    sign = -1.0 if metric in HIGHER_IS_BETTER else 1.0
-    worse = sign * (value - reference)
-    towards = holdout.low if metric in HIGHER_IS_BETTER else holdout.high
-    theirs = abs(towards - reference) if towards is not None else math.nan
-    at_least = worse - math.hypot(reach, theirs)
-    scale = abs(reference)
-    return worse / scale, at_least / scale if math.isfinite(at_least) else None
 
 
 def _late(model: Model) -> int:
@@ -283,22 +264,22 @@ def _drift(
     con: duckdb.DuckDBPyConnection, model: Model, start: date, end: date
 ) -> dict[tuple[date, int], Drifted]:
     opens = start - timedelta(days=model.drift.consecutive - 1)
-    reports: dict[tuple[date, int], list[drift.DriftRow]] = {}
-    for row in drift.read(con, model, opens, end - timedelta(days=1)):
+    reports: dict[tuple[date, int], list[drift_rows.DriftRow]] = {}
+    for row in drift_rows.read(con, model, opens, end - timedelta(days=1)):
         # Labels come later and may change: they are no evidence on the day itself.
         if row.slice == "all" and row.role != "label":
             reports.setdefault((row.window_end, row.version), []).append(row)
     return {key: _summary(key[0], rows) for key, rows in reports.items()}
 
 
-def _summary(day: date, rows: Sequence[drift.DriftRow]) -> Drifted:
+def _summary(day: date, rows: Sequence[drift_rows.DriftRow]) -> Drifted:
     moved = [row for row in rows if row.drifted and row.role == "feature"]
     ranked = sorted(
         moved, key=lambda row: (-(row.importance or 0.0) * (row.value or 0.0), row.column_name)
     )
     return Drifted(
         day=day,
-        share=drift.importance_share(moved, rows),
+        share=drift_rows.importance_share(moved, rows),
         prediction=any(row.drifted for row in rows if row.role == "prediction"),
         columns=tuple(row.column_name for row in ranked),
     )

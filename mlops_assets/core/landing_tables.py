@@ -102,10 +102,13 @@ def _set_aside(
     import pandas as pd
 
     dataset = f"quarantine.{source.name}"
+    columns = (*_QUARANTINE, _DAY) if source.partitioned else _QUARANTINE
+    # Also with nothing set aside, so that the table is there to be queried.
+    store.create_table(con, dataset, columns)
     before = store.partitions(con, dataset)
-    read = [d for d in days if d.frame is not None]
-    changed = [d for d in read if d.rows or d.day in before]
-    if not changed and before:
+    filled = {day for day, state in before.items() if state.rows}
+    changed = [d for d in days if d.frame is not None and (d.rows or d.day in filled)]
+    if not changed:
         return
     records: list[dict[str, Any]] = []
     for day in changed:
@@ -121,18 +124,14 @@ def _set_aside(
             if source.partitioned:
                 record["partition_date"] = day.day
             records.append(record)
-    names = [spec.name for spec in _QUARANTINE]
-    if source.partitioned:
-        names.append("partition_date")
-    # Also with no day to write, so that the table is there to be queried.
     dates = [d.day for d in changed if d.day is not None]
     store.replace_partitions(
         con,
         dataset,
-        pd.DataFrame(records, columns=names, dtype=object),
+        pd.DataFrame(records, columns=[spec.name for spec in columns], dtype=object),
         dates if source.partitioned else None,
         run_id=run_id,
-        columns=_QUARANTINE,
+        columns=columns,
         now=now,
     )
 

@@ -16,8 +16,9 @@ from datetime import date, timedelta
 from math import ceil
 from typing import TYPE_CHECKING
 
-from mlops_assets.core import retrieval, sql, store
+from mlops_assets.core import model_rows, sql, store
 from mlops_assets.core.days import days
+from mlops_assets.core.predictions import predictions_table
 from mlops_assets.core.relations import table_exists, temporary_tables
 from mlops_assets.core.retrieval import NotComputedError
 
@@ -72,7 +73,7 @@ def join_outcomes(
     NotComputedError
         If no predictions were ever captured or the label's source was never materialised.
     """
-    predictions = f"capture.{model.name}__predictions"
+    predictions = predictions_table(model)
     if not table_exists(con, predictions):
         raise NotComputedError(
             f"Model {model.name!r} has no captured predictions to join outcomes to: "
@@ -129,8 +130,8 @@ def _create_label_rows(
         )
     with temporary_tables(con) as temporary:
         rows = temporary("rows")
-        retrieval._create_requests(con, use_case, model, [], start, end, rows)
-        labels = retrieval._create_labels(con, use_case, model, rows, None, temporary)
+        model_rows.create_requests(con, use_case, model, [], start, end, rows)
+        labels = model_rows.create_labels(con, use_case, model, rows, None, temporary)
         con.execute(
             f"CREATE TEMP TABLE {into} AS "
             "SELECT r.row_key, r.partition_date, y.label, y.label_known_at "

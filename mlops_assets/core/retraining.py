@@ -1,9 +1,9 @@
 """Whether a model should be trained again: a pure decision on gathered evidence.
 
 Every model has one decision for every day, also "keep", with the trigger, the evidence and
-the guards it rests on, and a sentence for people. Here: the triggers and the guards, as pure
-functions, and the days in order. Reading the evidence belongs in ``gathering``; training and
-the promotion gate come after.
+the guards it rests on, and a sentence for people. Here: the triggers, as pure functions, and the
+days in order. The guards are in ``guards``, reading the evidence belongs in ``gathering``;
+training and the promotion gate come after.
 
 Triggers, the first that fires counts: no champion yet, realised performance, drift that
 matters, stale training data. Guards then let it pass, block it, or wait: broken data must
@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 from mlops_assets.core.days import days
 from mlops_assets.core.evidence import Evidence, canonical_json
 from mlops_assets.core.gathering import Gathered, gather
+from mlops_assets.core.guards import GUARDS, Guard
 from mlops_assets.core.monitoring import replace_days
 
 if TYPE_CHECKING:
@@ -46,17 +47,6 @@ __all__ = [
 ]
 
 RETRAIN, KEEP, BLOCKED, WAIT = "retrain", "keep", "blocked", "wait_for_data"
-#: The cool-down is at most this many times the declared one.
-MOST_COOL_DOWNS = 4
-
-
-@dataclass(frozen=True)
-class Guard:
-    """Whether something stands against a retrain. ``passed`` is False then."""
-
-    name: str
-    passed: bool
-    sentence: str
 
 
 @dataclass(frozen=True)
@@ -234,51 +224,6 @@ TRIGGERS: Sequence[tuple[str, Callable[[RetrainPolicy, Evidence], str | None]]] 
     ("performance", performance),
     ("drift", drift),
     ("staleness", staleness),
-)
-
-
-# --- guards -----------------------------------------------------------------------------------
-
-
-def data_quality(policy: RetrainPolicy, evidence: Evidence) -> Guard:
-    """Broken data are to be repaired, not learnt."""
-    problem = evidence.quality_problem
-    return Guard("data_quality", problem is None, problem or "no data problem is known")
-
-
-def cool_down(policy: RetrainPolicy, evidence: Evidence) -> Guard:
-    """Attempts need time between them, and more after each that changed nothing."""
-    last = evidence.last_attempt
-    if last is None:
-        return Guard("cool_down", True, "nothing was trained before")
-    # Without a champion nothing is served: that is no reason to wait longer.
-    doublings = evidence.unpromoted if evidence.champion is not None else 0
-    until = last + policy.cool_down * min(2**doublings, MOST_COOL_DOWNS)
-    if evidence.day >= until:
-        return Guard("cool_down", True, f"the last attempt was on {last}")
-    without = f", {evidence.unpromoted} in a row without a promotion" if doublings else ""
-    return Guard(
-        "cool_down", False, f"the last attempt was on {last}{without}: cooling down until {until}"
-    )
-
-
-def new_labels(policy: RetrainPolicy, evidence: Evidence) -> Guard:
-    """Training again on the same labels gives the same model."""
-    if evidence.champion is None:
-        return Guard("new_labels", True, "does not apply to a first model")
-    n, least = evidence.new_labels, policy.min_new_labels
-    return Guard(
-        "new_labels",
-        n >= least,
-        f"{'only ' if n < least else ''}{n} labels are new since the last training "
-        f"({least} are needed)",
-    )
-
-
-GUARDS: Sequence[Callable[[RetrainPolicy, Evidence], Guard]] = (
-    data_quality,
-    cool_down,
-    new_labels,
 )
 
 

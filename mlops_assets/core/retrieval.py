@@ -2,8 +2,8 @@
 
 Training and scoring call the same ``feature_rows``; the SQL they run is the same, so a
 feature cannot differ between them. Only what was known at a row's ``as_of`` is used. The
-join itself belongs in ``point_in_time``; what is done with the rows belongs in
-``snapshots`` and ``capture``.
+rows and labels themselves belong in ``model_rows``, the join in ``point_in_time``; what is
+done with the result belongs in ``snapshots`` and ``capture``.
 """
 
 from __future__ import annotations
@@ -11,17 +11,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mlops_assets.core.feature_views import EVENT_TIME, KNOWN_AT, feature_names
+from mlops_assets.core.model_rows import create_labels, create_requests
 from mlops_assets.core.point_in_time import JoinSpec, look_up, side_by_side
 from mlops_assets.core.relations import (
     TemporaryNames,
-    column_types,
     detached,
     table_exists,
     temporary_tables,
-    utc,
 )
 from mlops_assets.core.sql import identifier, table
 from mlops_assets.vocabulary import (
@@ -122,7 +121,7 @@ def feature_rows(
         ``row_key``, ``as_of``, ``partition_date``, the features in declared order,
         [``label``, ``label_known_at``], in order of day, ``as_of`` and key. Held in
         memory. ``label`` is NULL where there is none; then ``label_known_at`` tells whether
-        that is known (a cancelled flight) or nothing is known yet (NULL).
+        that is known (there never will be one) or nothing is known yet (NULL).
 
     Raises
     ------
@@ -170,7 +169,7 @@ def _query(
     stored = {name: view for name, view in views.items() if isinstance(view, FeatureView)}
     _require_tables(con, use_case, model, stored, label)
     requests = temporary("rows")
-    _create_requests(con, use_case, model, columns, start, end, requests)
+    create_requests(con, use_case, model, columns, start, end, requests)
     beside, aliases = [], {}
     for number, (name, view) in enumerate(stored.items()):
         found, aliases[name] = temporary(name), f"v{number}"
@@ -184,7 +183,7 @@ def _query(
         else:
             selected.append(f"r.on_demand_{number} AS {identifier(column.name)}")
     if label:
-        labels = _create_labels(con, use_case, model, requests, label_known_before, temporary)
+        labels = create_labels(con, use_case, model, requests, label_known_before, temporary)
         beside.append((labels, "y"))
         selected += ["y.label", "y.label_known_at"]
     return f"SELECT {', '.join(selected)} {side_by_side(requests, beside)}"
@@ -219,119 +218,3 @@ def _require_tables(
             f"Model {model.name!r} reads {', '.join(missing)}, which has never been written: "
             f"materialise {', '.join(f'{use_case.name}/{name}' for name in missing)} first."
         )
-
-
-def _create_requests(
-    con: duckdb.DuckDBPyConnection,
-    use_case: UseCase,
-    model: Model,
-    columns: list[FeatureColumn],
-    start: date,
-    end: date,
-    into: str,
-) -> None:
-    """Make the table of rows: key, moment, day, join keys, on-demand features.
-
-    On-demand features get names of our own, because a feature is often called like the
-    source's column that it is.
-    """
-    source = use_case.source(model.rows.source)
-    raw = table(f"raw.{source.name}")
-    have = column_types(con, raw)
-    kept = _join_columns(use_case, model, columns, have)
-    parts = [f"CAST({identifier(name)} AS VARCHAR)" for name in source.key]
-    # The text of a JSON list tells ("a", "b,c") from ("a,b", "c").
-    row_key = parts[0] if len(parts) == 1 else f"CAST(to_json([{', '.join(parts)}]) AS VARCHAR)"
-    on_demand = [
-        f"({column.view.features[column.name]}\n) AS on_demand_{number}"
-        for number, column in enumerate(columns)
-        if isinstance(column.view, OnDemandFeatures)
-    ]
-    as_of = f"({model.rows.as_of}\n)"
-    moment_type = column_types(con, f"SELECT {as_of} AS as_of FROM {raw}")["as_of"]
-    moment = utc(as_of, moment_type, f"Model {model.name!r}: rows.as_of")
-    own = ", ".join(identifier(name) for name in have if name != "as_of")
-    known = "true"
-    if source.known_at_column is not None:
-        known_type = have[source.known_at_column]
-        known = f"{utc(identifier(source.known_at_column), known_type, 'known_at')} <= as_of"
-    selected = [
-        "row_number() OVER () AS row_ordinal",
-        "request_key AS row_key",
-        "as_of",
-        "partition_date",
-        *(identifier(name) for name in kept if name not in ("as_of", "partition_date")),
-        *(f"on_demand_{n}" for n, c in enumerate(columns) if isinstance(c.view, OnDemandFeatures)),
-    ]
-    con.execute(
-        f"CREATE TEMP TABLE {into} AS "
-        f"WITH moments AS (SELECT {own}, {moment} AS as_of FROM {raw} "
-        "WHERE partition_date >= $start AND partition_date < $end), "
-        f"wanted AS (SELECT *, {', '.join([f'{row_key} AS request_key', *on_demand])} "
-        f"FROM moments WHERE ({model.rows.where}\n) AND {known}) "
-        f"SELECT {', '.join(selected)} "
-        "FROM (FROM wanted ORDER BY partition_date, as_of, request_key)",
-        {"start": start, "end": end},
-    )
-
-
-def _join_columns(
-    use_case: UseCase, model: Model, columns: list[FeatureColumn], have: Mapping[str, Any]
-) -> list[str]:
-    """Columns of the rows' source that views and label are joined by."""
-    needed = {f"label: join with source {model.label.source!r}": model.label.join}
-    for column in columns:
-        if isinstance(column.view, FeatureView):
-            entity = column.view.entity
-            needed[f"features: entity {entity.name!r} of {column.view.name!r}"] = entity.keys
-    for purpose, names in needed.items():
-        missing = [name for name in names if name not in have]
-        if missing:
-            raise DeclarationError(
-                f"Model {model.name!r}: {purpose} needs {', '.join(missing)}, which the rows of "
-                f"{model.rows.source!r} do not have; they have {', '.join(have)}"
-            )
-    return list(dict.fromkeys(name for names in needed.values() for name in names))
-
-
-def _create_labels(
-    con: duckdb.DuckDBPyConnection,
-    use_case: UseCase,
-    model: Model,
-    requests: str,
-    known_before: datetime | None,
-    temporary: TemporaryNames,
-) -> str:
-    """Make the table of labels, one row for each row, in order, and return its name."""
-    source = use_case.source(model.label.source)
-    have = column_types(con, table(f"raw.{source.name}"))
-    parameters: dict[str, Any] = {}
-    if source.known_at_column is None:
-        known, condition = "NULL::TIMESTAMP", "true"
-    else:
-        column = identifier(source.known_at_column)
-        known = utc(column, have[source.known_at_column], f"{source.name}.known_at")
-        condition = f"{known} IS NOT NULL"
-        if known_before is not None:
-            condition = f"{known} < $known_before"
-            parameters["known_before"] = known_before
-    # The latest ingest is the last word; the rest makes the order total.
-    ingest = "ingest_seq" if "ingest_seq" in have else "0"
-    latest = "l.ingest DESC, l.known DESC NULLS LAST, l.label DESC NULLS LAST"
-    keys = [f"{identifier(name)} AS k{n}" for n, name in enumerate(model.label.join)]
-    equal = [f"l.k{n} = r.{identifier(name)}" for n, name in enumerate(model.label.join)]
-    into = temporary("labels")
-    con.execute(
-        f"CREATE TEMP TABLE {into} AS WITH labels AS ("
-        f"SELECT {', '.join(keys)}, {ingest} AS ingest, {known} AS known, true AS found, "
-        f"({model.label.expression}\n) AS label "
-        f"FROM {table(f'raw.{source.name}')} WHERE {condition}) "
-        # What has no known time (a static source) has always been known.
-        "SELECT r.row_ordinal, l.label, "
-        "CASE WHEN l.found THEN coalesce(l.known, r.as_of) END AS label_known_at "
-        f"FROM {requests} r LEFT JOIN labels l ON {' AND '.join(equal)} "
-        f"QUALIFY row_number() OVER (PARTITION BY r.row_ordinal ORDER BY {latest}) = 1 "
-        "ORDER BY r.row_ordinal",
-        parameters,
-    )
-    return into

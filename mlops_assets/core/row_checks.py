@@ -1,9 +1,9 @@
 """Which rows break the declared checks or repeat a key, and the words for it.
 
-The checks are pandera's, called one by one: ``DataFrameSchema.validate`` costs about 3 ms
-for each column whatever its size (pandera 0.35), forty a table, and turns row failures into
-text that would have to be parsed again. A check costs 0.5 ms over 6,500 rows. Column types
-and missing values belong in ``contracts``, which calls this with a frame that has them.
+The checks are pandera's, called one by one: ``DataFrameSchema.validate`` alone takes longer
+than everything done here and in ``contracts`` (15 against 9 ms for 6,500 rows of 12 columns,
+pandera 0.35) and turns row failures into text that would have to be parsed again. Column
+types and missing values belong in ``contracts``, which calls this with a frame that has them.
 """
 
 from __future__ import annotations

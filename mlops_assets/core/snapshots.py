@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlops_assets.core.days import day_start
-from mlops_assets.core.feature_views import view_version
 from mlops_assets.core.relations import temporary_tables
 from mlops_assets.core.retrieval import create_feature_rows, features
 from mlops_assets.core.store import content_digest
+from mlops_assets.core.view_versions import view_version
 from mlops_assets.vocabulary import Model, UseCase
 
 if TYPE_CHECKING:

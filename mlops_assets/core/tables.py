@@ -117,7 +117,8 @@ CREATE TABLE IF NOT EXISTS registry.alias_events (
     recorded_at TIMESTAMP NOT NULL
 );
 CREATE VIEW IF NOT EXISTS registry.aliases AS
-    SELECT model, alias, to_version AS version, effective_from, actor, reason, promotion_id, recorded_at
+    SELECT model, alias, to_version AS version, effective_from, actor, reason, promotion_id,
+        recorded_at
     FROM registry.alias_events
     QUALIFY row_number() OVER (PARTITION BY model, alias ORDER BY event_id DESC) = 1;
 

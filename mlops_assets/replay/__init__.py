@@ -4,7 +4,8 @@
 """
 
 from mlops_assets.replay.archive import ArchiveError
-from mlops_assets.replay.engine import ReplayError, Report, replay
+from mlops_assets.replay.engine import Report, replay
 from mlops_assets.replay.progress import Display, Progress
+from mlops_assets.replay.standing import ReplayError
 
 __all__ = ["ArchiveError", "Display", "Progress", "ReplayError", "Report", "replay"]

@@ -9,11 +9,10 @@ instance after every step, so that a replay that was interrupted goes on.
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +20,7 @@ from zoneinfo import ZoneInfo
 
 from mlops_assets.replay import archive, summary
 from mlops_assets.replay.progress import Progress, Silent
+from mlops_assets.replay.standing import ReplayError, Standing, resume
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 #: The hour at which the daily schedule ticks, see ``automation.schedules.CRON``.
 MORNING = 6
 
-
-class ReplayError(RuntimeError):
-    """The replay cannot begin or go on. The message says what to do."""
+#: Steps in a row without one good daily run after which a replay stops: something is broken
+#: for good, and every further step would try all the days before it again.
+MAX_BAD_STEPS = 2
 
 
 @dataclass
@@ -56,59 +56,6 @@ class Report:
     def exit_code(self) -> int:
         """0 if nothing failed, otherwise 1."""
         return 1 if self.failures else 0
-
-
-@dataclass
-class Standing:
-    """Where a replay stands; kept in the instance.
-
-    Attributes
-    ----------
-    start
-        First day that is replayed.
-    next_day
-        First day that has not landed yet; before it everything is done.
-    seconds
-        Time that the replay has taken so far.
-    runs
-        Runs executed so far.
-    failures
-        What failed so far.
-    """
-
-    start: date
-    next_day: date
-    seconds: float = 0.0
-    runs: int = 0
-    failures: list[str] = field(default_factory=list)
-
-    @classmethod
-    def load(cls, instance: dg.DagsterInstance, use_case: UseCase) -> Standing | None:
-        """Read it; ``None`` if there was no replay yet."""
-        key = _key(use_case)
-        text = instance.daemon_cursor_storage.get_cursor_values({key}).get(key)
-        if not text:
-            return None
-        values = json.loads(text)
-        days = {name: date.fromisoformat(values.pop(name)) for name in ("start", "next_day")}
-        return cls(**days, **values)
-
-    def save(self, instance: dg.DagsterInstance, use_case: UseCase) -> None:
-        """Keep it."""
-        text = json.dumps(
-            {
-                "start": self.start.isoformat(),
-                "next_day": self.next_day.isoformat(),
-                "seconds": self.seconds,
-                "runs": self.runs,
-                "failures": self.failures,
-            }
-        )
-        instance.daemon_cursor_storage.set_cursor_values({_key(use_case): text})
-
-
-def _key(use_case: UseCase) -> str:
-    return f"mlops_assets/replay/{use_case.name}"
 
 
 def replay(
@@ -136,7 +83,7 @@ def replay(
         Told of every step.
     definitions
         The code location; by default what ``build_definitions`` makes, except that its
-        alerts go to the log and the alert file only.
+        alerts go to the alert file only.
 
     Raises
     ------
@@ -148,6 +95,7 @@ def replay(
     from mlops_assets.replay.instance import replay_instance
     from mlops_assets.resources.notifier import Notifier
 
+    began = time.monotonic()
     archive.check_archive(use_case)
     begin, stop = start or use_case.start, end or use_case.end
     if stop is None:
@@ -161,49 +109,24 @@ def replay(
         )
     if definitions is None:
         # A year of alerts is kept; nobody is called for what happened long ago.
-        quiet = Notifier(settings.outbox(use_case.name), settings.alert_log(use_case.name))
+        quiet = Notifier(
+            settings.outbox(use_case.name), settings.alert_log(use_case.name), to_log=False
+        )
         definitions = build_definitions(use_case, settings, resources={"notifier": quiet})
     with replay_instance() as instance:
-        standing = _resume(instance, use_case, settings, begin)
+        standing = resume(instance, use_case, settings, begin)
         daemon = Daemon(instance, definitions, use_case.name)
-        engine = _Engine(use_case, settings, daemon, standing, progress or Silent())
-        with engine.warehouse.keep_open():
-            engine.run(stop, step_days)
-            result = engine.summarise(stop)
-    if json_path is not None:
-        _write(json_path, result)
-    engine.progress.end(result, standing.failures)
+        engine = _Engine(use_case, settings, daemon, standing, progress or Silent(), began)
+        try:
+            with engine.warehouse.keep_open():
+                engine.run(stop, step_days)
+                result = engine.summarise(stop)
+            if json_path is not None:
+                _write(json_path, result)
+            engine.progress.end(result, standing.failures)
+        finally:
+            engine.progress.close()
     return Report(result, list(standing.failures))
-
-
-def _resume(
-    instance: dg.DagsterInstance, use_case: UseCase, settings: Settings, begin: date
-) -> Standing:
-    standing = Standing.load(instance, use_case)
-    database = settings.database(use_case.name)
-    if standing is None:
-        if database.exists():
-            raise ReplayError(
-                f"{database} exists, but the Dagster instance in {os.environ['DAGSTER_HOME']} "
-                "knows of no replay: the two would not fit together. Move the file and "
-                f"{settings.landing(use_case.name)} away, or set DAGSTER_HOME to the folder that "
-                "belongs to them."
-            )
-        standing = Standing(begin, begin)
-        standing.save(instance, use_case)
-        return standing
-    if standing.start != begin:
-        raise ReplayError(
-            f"The replay in {os.environ['DAGSTER_HOME']} began on {standing.start}, not on "
-            f"{begin}. Go on with it (--from {standing.start}), or begin with an empty "
-            "MLOPS_ASSETS_DATA_DIR and DAGSTER_HOME."
-        )
-    if standing.next_day > begin and not database.exists():
-        raise ReplayError(
-            f"The replay has come to {standing.next_day}, but {database} is gone. Empty "
-            f"{os.environ['DAGSTER_HOME']} and {settings.landing(use_case.name)} to begin anew."
-        )
-    return standing
 
 
 class _Engine:
@@ -214,6 +137,7 @@ class _Engine:
         daemon: Daemon,
         standing: Standing,
         progress: Progress,
+        began: float,
     ) -> None:
         from mlops_assets.core.artifacts import ArtifactStore
         from mlops_assets.resources.warehouse import Warehouse
@@ -223,6 +147,7 @@ class _Engine:
         self.daemon = daemon
         self.standing = standing
         self.progress = progress
+        self.began = began
         self.store = ArtifactStore(settings.artifacts(use_case.name))
         self.warehouse = Warehouse(
             database=str(settings.database(use_case.name)),
@@ -235,45 +160,45 @@ class _Engine:
         self.landings = [s.name for s in sensors if s.name.endswith("_landing")]
         self.others = [s.name for s in sensors if s.name not in {*self.alerts, *self.landings}]
         self.schedules = [s.name for s in daemon.repository.schedule_defs]
+        self.bad_steps = 0
 
     def run(self, stop: date, step_days: int) -> None:
         """Replay the days up to ``stop`` (exclusive)."""
         self.progress.begin(self.use_case, self.standing.start, stop, self.standing.next_day)
-        self._timed(self._recover)
+        self._recover()
         while self.standing.next_day < stop:
             since = self.standing.next_day
             until = min(since + timedelta(days=step_days), stop)
-            self._timed(lambda until=until: self._step(until))
+            self._step(until)
             self.standing.next_day = until
-            self.standing.save(self.daemon.instance, self.use_case)
+            self._save()
             for first, end in summary.weeks(self.standing.start, stop):
                 if since < end <= until:
                     self.progress.week(self._week(first, end), self.standing.seconds)
 
     def summarise(self, stop: date) -> dict[str, Any]:
         """Weeks and totals of everything replayed so far."""
-        began = time.monotonic()
         with self.warehouse.read() as con:
             weeks = [
                 summary.week(con, self.use_case, self.store, first, end)
                 for first, end in summary.weeks(self.standing.start, stop)
             ]
             totals = summary.totals(con, self.use_case, weeks)
+        self._save()
         return {
             "use_case": self.use_case.name,
             "weeks": weeks,
             "totals": totals,
             "runs": self.standing.runs,
             "failures": list(self.standing.failures),
-            "seconds": round(self.standing.seconds + time.monotonic() - began, 1),
+            "seconds": round(self.standing.seconds, 1),
         }
 
-    def _timed(self, work: Any) -> None:
-        began = time.monotonic()
-        try:
-            work()
-        finally:
-            self.standing.seconds += time.monotonic() - began
+    def _save(self) -> None:
+        now = time.monotonic()
+        self.standing.seconds += now - self.began
+        self.began = now
+        self.standing.save(self.daemon.instance, self.use_case)
 
     def _recover(self) -> None:
         """Do what an interrupted replay left undone, and let the alerts take up their place."""
@@ -290,10 +215,19 @@ class _Engine:
         morning = datetime(
             until.year, until.month, until.day, MORNING, tzinfo=ZoneInfo(self.use_case.timezone)
         )
+        outcomes: list[bool] = []
         for name in self.schedules:
-            self._execute(self._tick_schedule(name, morning))
+            outcomes += self._execute(self._tick_schedule(name, morning))
         for name in [*self.others, *self.alerts]:
             self._execute(self._tick_sensor(name))
+        self.bad_steps = self.bad_steps + 1 if outcomes and not any(outcomes) else 0
+        if self.bad_steps >= MAX_BAD_STEPS:
+            self._save()
+            raise ReplayError(
+                f"No daily run has succeeded for {self.bad_steps} steps, the last one up to "
+                f"{until}: {self.standing.failures[-1]}. Mend the cause and start the replay "
+                "again; it goes on where it was."
+            )
 
     def _tick_sensor(self, name: str) -> list[dg.DagsterRun]:
         with self._reported(f"sensor {name}"):
@@ -313,7 +247,8 @@ class _Engine:
         except Exception as error:
             self._failed(f"{what}: {type(error).__name__}: {error}")
 
-    def _execute(self, runs: list[dg.DagsterRun]) -> None:
+    def _execute(self, runs: list[dg.DagsterRun]) -> list[bool]:
+        outcomes = []
         for run in runs:
             self.progress.doing(f"{run.job_name} up to {self.standing.next_day}")
             finished: Finished = self.daemon.execute(run)
@@ -321,6 +256,8 @@ class _Engine:
             if not finished.success:
                 # The daemon would go on as well; what depends on the run waits for it.
                 self._failed(f"run {finished.run_id} of {finished.job_name}: {finished.error}")
+            outcomes.append(finished.success)
+        return outcomes
 
     def _failed(self, what: str) -> None:
         self.standing.failures.append(what)

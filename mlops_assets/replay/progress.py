@@ -36,6 +36,9 @@ class Progress(Protocol):
     def end(self, summary: dict[str, Any], failures: Sequence[str]) -> None:
         """All is done."""
 
+    def close(self) -> None:
+        """At the very end, also after an error."""
+
 
 class Silent:
     """Tells nothing."""
@@ -53,6 +56,9 @@ class Silent:
         """Nothing."""
 
     def end(self, summary: dict[str, Any], failures: Sequence[str]) -> None:
+        """Nothing."""
+
+    def close(self) -> None:
         """Nothing."""
 
 
@@ -120,6 +126,10 @@ class Display:
         self.console.print(table)
         if failures:
             self.console.print(f"{len(failures)} failed; look at the runs in the UI.", style="red")
+
+    def close(self) -> None:
+        """Stop the bar."""
+        self._bar.stop()
 
 
 def _line(name: str, model: dict[str, Any]) -> str:

@@ -43,12 +43,22 @@ class Notifier:
         JSON-lines file that every alert is appended to.
     urls
         Apprise URLs.
+    to_log
+        Whether alerts also go to the log ``mlops_assets.alerts``.
     """
 
-    def __init__(self, outbox: Path, log_file: Path, urls: Sequence[SecretStr] = ()) -> None:
+    def __init__(
+        self,
+        outbox: Path,
+        log_file: Path,
+        urls: Sequence[SecretStr] = (),
+        *,
+        to_log: bool = True,
+    ) -> None:
         self.outbox = Outbox(outbox)
         self.log_file = log_file
         self._urls = tuple(urls)
+        self._to_log = to_log
 
     @classmethod
     def from_settings(cls, use_case: UseCase, settings: Settings) -> Notifier:
@@ -63,7 +73,9 @@ class Notifier:
 
         A URL's sink is named by a hash, so that the outbox holds no secret.
         """
-        sinks: dict[str, Sink] = {"log": _to_log, "file": self._to_file}
+        sinks: dict[str, Sink] = {"file": self._to_file}
+        if self._to_log:
+            sinks["log"] = _to_log
         for number, url in enumerate(self._urls, start=1):
             digest = hashlib.sha256(url.get_secret_value().encode()).hexdigest()[:12]
             sinks[f"url:{digest}"] = _url_sink(url, number)

@@ -72,7 +72,7 @@ class Warehouse(DuckDBResource):
 
     Examples
     --------
-    >>> warehouse = Warehouse(database="data/flights.duckdb", timezone="America/New_York")
+    >>> warehouse = Warehouse(database="data/shop.duckdb", timezone="Europe/Berlin")
     >>> with warehouse.transaction() as con:  # doctest: +SKIP
     ...     con.execute("INSERT INTO ...")  # committed at the end, rolled back on an error
     """
@@ -130,7 +130,7 @@ class Warehouse(DuckDBResource):
         """Hold the file, so that opening it again in this process costs a millisecond.
 
         Without it, closing the last connection writes a checkpoint, and each opening reads
-        the file's catalogue again (40 ms). For a process that has the file to itself, such
+        the file's catalogue again (15 ms). For a process that has the file to itself, such
         as a replay: all others are locked out until the end.
         """
         with self.get_connection():

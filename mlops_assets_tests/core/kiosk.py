@@ -90,7 +90,7 @@ recent = FeatureView(
     schema=schema(spoilt_recently="int64", litres_recently=float),
     event_time="happened",
     known_at="known_at",
-    lookback=timedelta(days=1),
+    lookback=timedelta(hours=54),  # known up to 30 hours later, and a window of a day
 )
 size = FeatureView(
     name="size",

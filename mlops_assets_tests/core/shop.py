@@ -147,15 +147,16 @@ class Shop:
         labels: bool = True,
     ) -> Shop:
         """Land the days from the first to the last, both inclusive."""
+        dates, orders, returns = [day(n) for n in range(first, last + 1)], [], []
         for n in range(first, last + 1):
-            orders = self.orders(n, amount, region)
-            store.replace_partitions(
-                self.con, "raw.orders", orders.drop(columns="chance"), [day(n)], run_id="landing"
-            )
-            returns = self.returns(orders, n, flip)
-            store.replace_partitions(
-                self.con, "raw.returns", returns if labels else returns[:0], [day(n)], run_id="l"
-            )
+            orders.append(self.orders(n, amount, region))
+            known = self.returns(orders[-1], n, flip)
+            returns.append(known if labels else known[:0])
+        rows = pd.concat(orders).drop(columns="chance")
+        store.replace_partitions(self.con, "raw.orders", rows, dates, run_id="landing")
+        store.replace_partitions(
+            self.con, "raw.returns", pd.concat(returns), dates, run_id="landing"
+        )
         return self
 
     def orders(self, n: int, amount: float, region: str | None) -> pd.DataFrame:

@@ -9,7 +9,9 @@ import pandas as pd
 import pytest
 
 from mlops_assets.core import store
-from mlops_assets.core.feature_views import ViewError, compute, feature_names, view_version
+from mlops_assets.core.days import days
+from mlops_assets.core.feature_views import ViewError, compute, feature_names
+from mlops_assets.core.view_versions import view_version
 from mlops_assets.vocabulary import DeclarationError, Entity, OnDemandFeatures
 from mlops_assets_tests.core import kiosk
 from mlops_assets_tests.core.kiosk import HOUR, START, moment, schema, view
@@ -33,7 +35,7 @@ def test_a_range_gives_the_same_as_its_days_one_by_one(con):
     assert compute(con, case, kiosk.recent, START, END, "range").problems == []
     whole, ledger = rows(con, "recent"), store.partitions(con, "features.recent")
     con.execute("DROP TABLE features.recent; DELETE FROM ops.partitions")
-    for day in ledger:
+    for day in days(START, END):
         compute(con, case, kiosk.recent, day, day + timedelta(days=1), "day")
     assert len(whole) > 50
     assert rows(con, "recent") == whole
@@ -45,7 +47,7 @@ def test_computing_again_changes_nothing(con):
     first = compute(con, case, view(), START, END, "one")
     again = compute(con, case, view(), START + timedelta(days=2), END, "two")
     assert [p.digest for p in again.partitions.values()] == [
-        p.digest for day, p in first.partitions.items() if day >= START + timedelta(days=2)
+        p.digest for p in list(first.partitions.values())[2:]
     ]
     assert not any(p.changed for p in again.partitions.values())
 
@@ -54,8 +56,8 @@ def test_a_local_day_with_a_clock_change_keeps_its_rows(con):
     spring = date(2024, 3, 10)  # 23 hours in New York
     report = compute(con, kiosk.use_case(), view(), spring, spring + timedelta(days=1), "run")
     assert report.partitions[spring].rows == 24
-    days = con.execute("SELECT DISTINCT partition_date FROM features.temperature").fetchall()
-    assert days == [(spring,)]
+    found = con.execute("SELECT DISTINCT partition_date FROM features.temperature").fetchall()
+    assert found == [(spring,)]
 
 
 def test_rows_of_other_days_are_dropped_and_empty_days_are_written(con):
@@ -111,9 +113,9 @@ def test_a_function_gives_what_the_same_sql_gives(con):
     report = compute(con, case, query, START, END, "run")
     assert not any(p.changed for p in report.partitions.values())
     assert rows(con, "temperature") == first
-    assert con.execute(
-        "SELECT count(degrees) < count(*) FROM features.temperature"
-    ).fetchall() == [(True,)]
+    assert con.execute("SELECT count(degrees) < count(*) FROM features.temperature").fetchall() == [
+        (True,)
+    ]
 
 
 def test_a_nan_is_a_missing_value(con):

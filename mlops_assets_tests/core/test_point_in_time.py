@@ -64,7 +64,7 @@ def nulls_first(value: Any) -> tuple:
 def oracle(row: tuple, facts: list[tuple], how: JoinSpec) -> tuple:
     """What one row must get: (x, y, status), by looking at every fact."""
     _, k1, k2, as_of = row
-    best = None
+    best: Any = None
     for fact in facts:
         f1, f2, happened, known, tie, x, y = fact
         if how.known_at is None:
@@ -84,7 +84,7 @@ def oracle(row: tuple, facts: list[tuple], how: JoinSpec) -> tuple:
     if best is None:
         return (None, None, "not_found")
     _, happened, x, y = best
-    if how.ttl is not None and happened < as_of - how.ttl:
+    if how.ttl is not None and as_of - happened > how.ttl:
         return (None, None, "expired")
     return (x, y, "null" if x is None and y is None else "present")
 

@@ -115,7 +115,7 @@ def test_text_is_not_read_as_numbers_nor_numbers_as_text(values, wanted):
 @pytest.mark.parametrize("dtype", ["int64", "uint64", "Int64", object])
 def test_an_integer_that_float64_would_change_is_refused(dtype):
     exact = pd.DataFrame({"x": pd.Series([2**53, 1], dtype=dtype)})
-    assert scoring.prepare(exact, signature())["x"][0] == 2**53
+    assert scoring.prepare(exact, signature())["x"].tolist()[0] == 2**53
     with pytest.raises(SignatureError, match="2\\*\\*53"):
         scoring.prepare(pd.DataFrame({"x": pd.Series([2**53 + 1, 1], dtype=dtype)}), signature())
 
@@ -140,14 +140,15 @@ def test_a_day_on_which_a_number_is_always_null_is_scored(sql_type):
     with duckdb.connect() as con:
         frame = con.execute(f"SELECT NULL::{sql_type} AS x FROM range(3)").df()
         some = con.execute(f"SELECT * FROM (VALUES (1::{sql_type}), (NULL)) t(x)").df()
-    assert scoring.prepare(frame, signature())["x"].isna().all()
+    assert scoring.prepare(frame, signature())["x"].isna().tolist() == [True] * 3
     assert scoring.prepare(some, signature())["x"].tolist()[0] == 1.0
 
 
 def test_a_day_on_which_a_text_is_always_null_is_scored():
     with duckdb.connect() as con:
         frame = con.execute("SELECT NULL::VARCHAR AS x FROM range(3)").df()
-        assert scoring.prepare(frame, signature(x="category"))["x"].isna().all()
+        prepared = scoring.prepare(frame, signature(x="category"))["x"]
+        assert prepared.isna().tolist() == [True] * 3
         enum = con.execute("SELECT 'a'::ENUM('a', 'b') AS x").df()
     assert scoring.prepare(enum, signature(x="category"))["x"].tolist() == ["a"]
 

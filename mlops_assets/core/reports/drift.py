@@ -119,12 +119,25 @@ def draw(
         now = current[row.column_name]
         labels = _labels(column)
         kept = [i for i in range(len(labels)) if reference[i] or now[i]]
-        at = range(len(kept))
-        for counts, shift, colour in ((reference, -0.2, parts.BLUE), (now, 0.2, parts.ORANGE)):
+        # Two outlines, not twenty bars: half the time to draw.
+        for counts, colour, filled in (
+            (reference, parts.BLUE, True),
+            (now, parts.ORANGE, False),
+        ):
             total = sum(counts) or 1
             heights = [counts[i] / total for i in kept]
-            axis.bar([x + shift for x in at], heights, width=0.4, color=colour)
-        axis.set_xticks(list(at), [labels[i] for i in kept], rotation=90, fontsize=6)
+            axis.stairs(
+                heights, color=colour, fill=filled, alpha=0.4 if filled else 1, linewidth=1.5
+            )
+        axis.set_xlim(0, len(kept))
+        step = 1 if len(kept) <= 6 else 2
+        axis.set_xticks(
+            [at + 0.5 for at in range(0, len(kept), step)],
+            [labels[i] for i in kept[::step]],
+            rotation=90,
+            fontsize=6,
+        )
+        axis.locator_params(axis="y", nbins=4)
         axis.set_title(f"{row.column_name}  PSI {row.value:.2f}", fontsize=8)
     axes[0].set_ylabel("share of rows", fontsize=7)
     figure.text(0.01, 0.95, "■ training", color=parts.BLUE, fontsize=7)

@@ -77,10 +77,10 @@ def _conclusion(report: EvaluationReport) -> str:
     surely = "surely " if versus.high < 0 or versus.low > 0 else ""
     how = "better" if versus.value < 0 else "worse"
     own = parts.number(report.challenger[report.metric].value)
+    span = parts.between(versus.low, versus.high)
     return (
         f"**{ours[0].upper()}{ours[1:]} is {surely}{how} than {other}:** {report.metric} {own}, a "
-        f"difference of {parts.number(abs(versus.value))} (from {parts.between(versus.low, versus.high)}, "
-        f"negative is better) on {rows}."
+        f"difference of {parts.number(versus.value)} ({span}; negative is better) on {rows}."
     )
 
 

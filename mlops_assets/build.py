@@ -55,13 +55,6 @@ def build_definitions(
     ------
     SettingsError
         If the environment does not fit.
-
-    Examples
-    --------
-    >>> from mlops_assets.use_cases.nyc_flights import USE_CASE
-    >>> defs = build_definitions(USE_CASE)
-    >>> defs.resolve_job_def("daily").name
-    'daily'
     """
     settings = settings or load_settings()
     assets = [

@@ -43,6 +43,11 @@ METRICS: Mapping[Problem, tuple[str, ...]] = {
 }
 HIGHER_IS_BETTER = frozenset({"roc_auc", "accuracy", "r2"})
 
+#: Names that DuckDB or this package use for catalogs and schemas; the use case's file would
+#: take its name as a catalog and make every "schema.table" ambiguous.
+_RESERVED = frozenset(
+    "raw quarantine features capture monitoring registry ops main temp system memory".split()
+)
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _OWNER = re.compile(r"team:[\w-]+|[^@\s]+@[^@\s]+\.[^@\s]+")
 
@@ -565,6 +570,12 @@ class UseCase:
 
     def __post_init__(self) -> None:
         _check_name(self)
+        _require(
+            self.name not in _RESERVED,
+            self,
+            "name",
+            f"is a schema of the DuckDB file; choose another than {', '.join(sorted(_RESERVED))}",
+        )
         for name in ("sources", "views", "models"):
             _freeze(self, **{name: tuple(getattr(self, name))})
         try:

@@ -1,7 +1,7 @@
 """What became of the captured predictions: their labels, joined once they are known.
 
 ``capture.<model>__outcomes`` has one row for every captured prediction whose label is
-known; a prediction without one waits, or will never have one (a cancelled flight). The
+known; a prediction without one waits, or will never have one (nothing came of the row). The
 rows of a day are replaced as a whole, so that late, doubled and corrected labels give the
 same table in whatever order they arrive.
 

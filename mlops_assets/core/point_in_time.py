@@ -23,7 +23,8 @@ needs no second look: every other candidate is older still.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -224,14 +225,31 @@ def look_up(
         if status:
             selected.append(_status(spec, "f.event_us IS NULL", fresh))
         keys = " AND ".join(f"r.{identifier(key)} = f.k{n}" for n, key in enumerate(spec.keys))
-        con.execute(
-            f"CREATE TEMP TABLE {into} AS "
-            f"WITH facts AS ({usable_facts}), candidates AS ({candidates}) "
-            f"SELECT r.row_ordinal, {', '.join(selected)} FROM {requests} r "
-            f"ASOF LEFT JOIN candidates f ON {keys} AND {placed} >= f.usable "
-            "ORDER BY r.row_ordinal",
-            parameters,
-        )
+        with _sorting_asof(con):
+            con.execute(
+                f"CREATE TEMP TABLE {into} AS "
+                f"WITH facts AS ({usable_facts}), candidates AS ({candidates}) "
+                f"SELECT r.row_ordinal, {', '.join(selected)} FROM {requests} r "
+                f"ASOF LEFT JOIN candidates f ON {keys} AND {placed} >= f.usable "
+                "ORDER BY r.row_ordinal",
+                parameters,
+            )
+
+
+@contextmanager
+def _sorting_asof(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Make DuckDB sort for ASOF joins rather than compare every row with every fact.
+
+    It compares where it *expects* few rows, and behind bound parameters it expects few: 69,000
+    rows against five views took 178 s, sorted 5 s (DuckDB 1.5.6).
+    """
+    name = "asof_loop_join_threshold"
+    ((before,),) = con.execute(f"SELECT current_setting('{name}')").fetchall()
+    con.execute(f"SET {name} = 0")
+    try:
+        yield
+    finally:
+        con.execute(f"SET {name} = {int(before)}")
 
 
 def _look_up_timeless(

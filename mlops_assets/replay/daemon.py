@@ -23,6 +23,7 @@ import dagster as dg
 from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.definitions.run_request import InstigatorType
 from dagster._core.execution.api import execute_run
+from dagster._core.execution.plan.objects import ErrorSource
 from dagster._core.remote_origin import (
     ManagedGrpcPythonEnvCodeLocationOrigin,
     RemoteRepositoryOrigin,
@@ -48,6 +49,7 @@ ROOT_RUN = "dagster/root_run_id"
 
 #: Marks the runs of a replay, so that one that is started again finds those it left open.
 REPLAY = "mlops/replay"
+INTERRUPTED = "mlops/interrupted"
 
 _UNFINISHED = [
     dg.DagsterRunStatus.NOT_STARTED,
@@ -66,6 +68,19 @@ class Finished:
     job_name: str
     success: bool
     error: str
+    interrupted: bool = False
+
+
+def _is_interruption(event: dg.DagsterEvent) -> bool:
+    if event.is_step_failure:
+        return event.step_failure_data.error_source == ErrorSource.INTERRUPT
+    if event.event_type != dg.DagsterEventType.RUN_FAILURE:
+        return False
+    error = event.job_failure_data.error
+    return error is not None and error.cls_name in {
+        KeyboardInterrupt.__name__,
+        dg.DagsterExecutionInterruptedError.__name__,
+    }
 
 
 class Daemon:
@@ -187,7 +202,7 @@ class Daemon:
         return runs
 
     def execute(self, run: dg.DagsterRun) -> Finished:
-        """Execute a run here; a failure is returned, not raised."""
+        """Execute a run here; a failure or an interruption is returned, not raised."""
         job = InMemoryJob(self.repository.get_job(run.job_name))
         result = execute_run(job, run, self.instance, raise_on_error=False)
         error = ""
@@ -198,16 +213,30 @@ class Daemon:
                 while info is not None and info.cause is not None:
                     info = info.cause
                 error = f"{event.step_key}: {info.message.strip() if info else 'failed'}"
-        return Finished(run.run_id, run.job_name, result.success, error)
+        # Dagster takes an interruption (Ctrl-C) for a failure of the step at hand.
+        interrupted = not result.success and any(map(_is_interruption, result.all_events))
+        if interrupted:
+            self.leave_open(run.run_id)
+        return Finished(run.run_id, run.job_name, result.success, error, interrupted)
+
+    def leave_open(self, run_id: str) -> None:
+        """Mark a run as cut short, to be done again by a replay that goes on."""
+        self.instance.add_run_tags(run_id, {INTERRUPTED: "true"})
 
     def unfinished(self) -> list[dg.DagsterRun]:
         """Runs that an interrupted replay left, oldest first, ready to be executed.
 
         A run that had begun is closed and made anew, as run retries do after a crash.
         """
-        runs = self.instance.get_runs(
-            filters=dg.RunsFilter(statuses=_UNFINISHED, tags={REPLAY: self.location_name})
-        )
+        ours = {REPLAY: self.location_name}
+        runs = [
+            *self.instance.get_runs(filters=dg.RunsFilter(statuses=_UNFINISHED, tags=ours)),
+            *self.instance.get_runs(
+                filters=dg.RunsFilter(
+                    statuses=[dg.DagsterRunStatus.FAILURE], tags={**ours, INTERRUPTED: "true"}
+                )
+            ),
+        ]
         ready = []
         for run in sorted(runs, key=lambda r: self._created(r.run_id)):
             if run.status == dg.DagsterRunStatus.NOT_STARTED:
@@ -217,12 +246,13 @@ class Daemon:
                 filters=dg.RunsFilter(tags={PARENT_RUN: run.run_id}), limit=1
             ):
                 continue
-            if run.status != dg.DagsterRunStatus.CANCELED:
+            if not run.is_finished:
                 self.instance.report_run_canceled(run, "The replay was interrupted.")
             # A killed process has not given back the pool's slot.
             self.instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
             root = run.root_run_id or run.run_id
-            tags = {**run.tags, PARENT_RUN: run.run_id, ROOT_RUN: root}
+            kept = {name: value for name, value in run.tags.items() if name != INTERRUPTED}
+            tags = {**kept, PARENT_RUN: run.run_id, ROOT_RUN: root}
             ready.append(
                 self._create(
                     run.job_name,

@@ -253,6 +253,8 @@ class _Engine:
             self.progress.doing(f"{run.job_name} up to {self.standing.next_day}")
             finished: Finished = self.daemon.execute(run)
             self.standing.runs += 1
+            if finished.interrupted:
+                raise KeyboardInterrupt
             if not finished.success:
                 # The daemon would go on as well; what depends on the run waits for it.
                 self._failed(f"run {finished.run_id} of {finished.job_name}: {finished.error}")

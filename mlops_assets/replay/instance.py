@@ -46,6 +46,9 @@ from dagster._core.storage.sqlite_storage import (
 
 BUSY_TIMEOUT_SECONDS = 30
 
+# Folder with the empty file of a run, once one has been made in this process.
+_templates: list[TemporaryDirectory[str]] = []
+
 _BATCHED = {
     DagsterEventType.ASSET_MATERIALIZATION_PLANNED,
     DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED,
@@ -75,7 +78,6 @@ class _EventLog(SqliteEventLogStorage):
     def __init__(self, base_dir: str, **kwargs: Any) -> None:
         self._engines: dict[str, db.Engine] = {}
         self._tables: set[str] = set()
-        self._template: TemporaryDirectory[str] | None = None
         super().__init__(base_dir, **kwargs)
 
     @contextmanager
@@ -104,12 +106,13 @@ class _EventLog(SqliteEventLogStorage):
 
     def _empty_shard(self) -> Path:
         # Making a run's file takes Alembic 0.1 s, most of it parsing its migrations again.
-        if self._template is None:
-            self._template = TemporaryDirectory(prefix="mlops-assets-replay-")
-            engine = db.create_engine(create_db_conn_string(self._template.name, "empty"))
+        if not _templates:
+            folder = TemporaryDirectory(prefix="mlops-assets-replay-")
+            engine = db.create_engine(create_db_conn_string(folder.name, "empty"))
             self._initdb(engine)
             engine.dispose()
-        return Path(self._template.name) / "empty.db"
+            _templates.append(folder)
+        return Path(_templates[0].name) / "empty.db"
 
     def has_table(self, table_name: str) -> bool:
         # Asked for every event; a table that exists does not go away.
@@ -166,9 +169,6 @@ class _EventLog(SqliteEventLogStorage):
         for engine in self._engines.values():
             engine.dispose()
         self._engines.clear()
-        if self._template is not None:
-            self._template.cleanup()
-            self._template = None
 
 
 class _Runs(SqliteRunStorage):
@@ -207,7 +207,10 @@ class ReplayStorage(DagsterSqliteStorage):
     """Dagster's SQLite storage over the same files, with connections kept open."""
 
     def __init__(self, base_dir: str, inst_data: Any = None) -> None:
-        super().__init__(base_dir, inst_data=inst_data)
+        # Not the parent's constructor, which would open each storage a first time.
+        super(DagsterSqliteStorage, self).__init__()
+        self.base_dir = base_dir
+        self._inst_data = inst_data
         self._run_storage = _Runs.from_local(_runs_directory(base_dir))
         self._event_log_storage = _EventLog(_event_logs_directory(base_dir))
         self._schedule_storage = _Schedules.from_local(_schedule_directory(base_dir))

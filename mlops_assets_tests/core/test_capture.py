@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 
@@ -16,11 +17,21 @@ from mlops_assets_tests.core.shop import Shop, day, use_case
 TABLE = "capture.sent_back__predictions"
 
 
-@pytest.fixture(params=["binary", "multiclass", "regression"])
-def shop(request, tmp_path) -> Shop:
-    made = Shop(tmp_path, use_case(request.param)).land(0, 9)
+@pytest.fixture(scope="module", params=["binary", "multiclass", "regression"])
+def landed(request, tmp_path_factory) -> Shop:
+    made = Shop(tmp_path_factory.mktemp("shop"), use_case(request.param)).land(0, 9)
     made.train(10)
     return made.land(10, 12)
+
+
+@pytest.fixture
+def shop(landed) -> Iterator[Shop]:
+    """Whatever a test does is rolled back."""
+    declared, estimators = landed.use_case, dict(landed.estimators)
+    landed.con.begin()
+    yield landed
+    landed.con.rollback()
+    landed.use_case, landed.estimators = declared, estimators
 
 
 def test_every_row_is_captured_once_from_the_first_champion_on(shop):

@@ -109,9 +109,7 @@ def test_one_bad_day_does_not_last(shop):
     at = (first_drifted - day(0)).days
     # The rest of its window had no drift, so the first drifted report stands alone.
     assert [r for r in drift.lasting(shop.con, shop.model, day(at)) if r.role == "feature"] == []
-    [lasting] = [
-        r for r in drift.lasting(shop.con, shop.model, day(at + 1)) if r.role == "feature"
-    ]
+    [lasting] = [r for r in drift.lasting(shop.con, shop.model, day(at + 1)) if r.role == "feature"]
     assert lasting.column_name == "amount"
     assert drift.read(shop.con, shop.model, day(18), day(24)) == sorted(
         rows, key=lambda r: (r.window_end, r.version, r.column_name)

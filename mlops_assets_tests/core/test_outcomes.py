@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
 
 import numpy as np
@@ -14,13 +15,21 @@ from mlops_assets_tests.core.shop import Shop, day, use_case
 TABLE = "capture.sent_back__outcomes"
 
 
-@pytest.fixture
-def shop(tmp_path) -> Shop:
-    made = Shop(tmp_path, use_case()).land(0, 9)
+@pytest.fixture(scope="module")
+def captured(tmp_path_factory) -> Shop:
+    made = Shop(tmp_path_factory.mktemp("shop"), use_case()).land(0, 9)
     made.train(10)
     made.land(10, 12)
     made.capture(8, 12)
     return made
+
+
+@pytest.fixture
+def shop(captured) -> Iterator[Shop]:
+    """Whatever a test does is rolled back."""
+    captured.con.begin()
+    yield captured
+    captured.con.rollback()
 
 
 def test_every_known_label_is_joined_once(shop):
@@ -46,9 +55,10 @@ def test_every_known_label_is_joined_once(shop):
 def test_late_doubled_and_corrected_labels_end_the_same_in_every_order(shop):
     shop.join(10, 12)
     wanted = shop.table(TABLE)
-    returns = shop.con.execute("SELECT * FROM raw.returns WHERE partition_date >= ?", [day(10)]).df()
+    query = "SELECT * FROM raw.returns WHERE partition_date >= ?"
+    returns = shop.con.execute(query, [day(10)]).df()
     made = np.random.default_rng(3)
-    for _ in range(5):
+    for _ in range(3):
         some = returns[made.random(len(returns)) < 0.5].copy()
         some["returned"] = made.random(len(some)) < 0.5  # to be corrected
         for part in (some, returns):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 
 import numpy as np
@@ -21,9 +22,7 @@ def profiled(values, role="feature", **options):
 
 @settings(max_examples=60, deadline=None)
 @given(
-    st.lists(
-        st.one_of(st.none(), st.floats(width=32), st.integers(-3, 3).map(float)), max_size=60
-    ),
+    st.lists(st.one_of(st.none(), st.floats(width=32), st.integers(-3, 3).map(float)), max_size=60),
     st.lists(st.one_of(st.none(), st.floats(width=32)), max_size=30),
 )
 def test_no_value_falls_outside_the_bins(reference, later):
@@ -38,7 +37,7 @@ def test_a_bin_is_counted_as_searching_its_edges_by_hand_would():
     values = np.random.default_rng(0).normal(size=500)
     column = profiled(values)
     edges = [-np.inf, *column["edges"], np.inf]
-    by_hand = [int(((values >= a) & (values < b)).sum()) for a, b in zip(edges, edges[1:])]
+    by_hand = [int(((values >= a) & (values < b)).sum()) for a, b in itertools.pairwise(edges)]
     assert column["counts"] == by_hand
     assert len(by_hand) == profiles.NUMERIC_BINS
     assert max(by_hand) - min(by_hand) <= 2

@@ -61,11 +61,11 @@ def test_unchanged_data_do_not_raise_alarms_at_any_size():
     made = np.random.default_rng(20240301)
     zipf = 1 / np.arange(1, 41) ** 1.6
     zipf /= zipf.sum()
-    # The test's own bound: 0.05 nominal, and three standard errors of 150 reports.
-    most = 0.05 + 3 * math.sqrt(0.05 * 0.95 / 150)
+    # The test's own bound: 0.05 nominal, and three standard errors of 100 reports.
+    most = 0.05 + 3 * math.sqrt(0.05 * 0.95 / 100)
     for n_reference, n in [(10_000, 50), (300, 100), (1_000, 1_000), (10_000, 300)]:
         false = 0
-        for _ in range(150):
+        for _ in range(100):
             shifts = []
             for kind in range(20):
                 if kind < 16:
@@ -83,10 +83,8 @@ def test_unchanged_data_do_not_raise_alarms_at_any_size():
                 shifts.append(psi(r, c))
             judged = [s for s in shifts if s.p is not None]
             adjusted = adjust([s.p for s in judged])
-            false += any(
-                s.value >= 0.1 and q < 0.05 for s, q in zip(judged, adjusted, strict=True)
-            )
-        assert false / 150 <= most, (n_reference, n)
+            false += any(s.value >= 0.1 and q < 0.05 for s, q in zip(judged, adjusted, strict=True))
+        assert false / 100 <= most, (n_reference, n)
 
 
 def test_a_shift_that_matters_is_found_and_a_harmless_one_is_not():

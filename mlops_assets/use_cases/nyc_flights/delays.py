@@ -39,9 +39,9 @@ WITH flights AS (
         {keys},
         schedule.scheduled_departure AS due_at,
         departures.known_at AS departed_at,
-        least(departures.departure_delay, 180) AS departure_delay,
+        departures.departure_delay,
         outcomes.known_at AS ended_at,
-        greatest(least(outcomes.arrival_delay, 180), -60) AS arrival_delay,
+        outcomes.arrival_delay,
     FROM flight_schedule AS schedule
     LEFT JOIN flight_departures AS departures
         ON departures.flight_id = schedule.flight_id
@@ -50,10 +50,19 @@ WITH flights AS (
         ON outcomes.flight_id = schedule.flight_id
         AND outcomes.known_at <= schedule.scheduled_departure + INTERVAL 36 HOUR
 ), events AS (
-    SELECT {keys}, 'arrival' AS kind, ended_at AS known_at, arrival_delay AS minutes
+    SELECT
+        {keys},
+        'arrival' AS kind,
+        ended_at AS known_at,
+        -- Of flights with an arrival only: least() and greatest() pass NULL by.
+        greatest(least(arrival_delay, 180), -60) AS minutes
     FROM flights WHERE arrival_delay IS NOT NULL
     UNION ALL
-    SELECT {keys}, 'departure', greatest(departed_at, due_at), departure_delay
+    SELECT
+        {keys},
+        'departure',
+        greatest(departed_at, due_at),
+        greatest(least(departure_delay, 180), -60)
     FROM flights WHERE departed_at IS NOT NULL
     UNION ALL
     SELECT
@@ -74,7 +83,6 @@ WITH flights AS (
         time_bucket(INTERVAL 30 MINUTE, known_at - INTERVAL 1 MICROSECOND)
             + INTERVAL 30 MINUTE AS event_time,
         count(*) FILTER (kind = 'arrival') AS arrivals,
-        count(*) FILTER (kind = 'arrival' AND minutes > 15) AS late,
         sum(minutes) FILTER (kind = 'arrival')::BIGINT AS arrival_minutes,
         count(*) FILTER (kind = 'departure') AS departures,
         sum(minutes) FILTER (kind = 'departure')::BIGINT AS departure_minutes,
@@ -86,7 +94,6 @@ WITH flights AS (
         {keys},
         event_time,
         coalesce(arrivals, 0) AS arrivals,
-        coalesce(late, 0) AS late,
         coalesce(arrival_minutes, 0) AS arrival_minutes,
         coalesce(departures, 0) AS departures,
         coalesce(departure_minutes, 0) AS departure_minutes,
@@ -105,12 +112,10 @@ WITH flights AS (
         {keys},
         event_time,
         sum(arrivals) OVER hours AS arrivals_3h,
-        sum(late) OVER hours AS late_3h,
         sum(arrival_minutes) OVER hours AS arrival_minutes_3h,
         sum(departures) OVER hours AS departures_3h,
         sum(departure_minutes) OVER hours AS departure_minutes_3h,
         sum(arrivals) OVER day AS arrivals_24h,
-        sum(late) OVER day AS late_24h,
         sum(arrival_minutes) OVER day AS arrival_minutes_24h,
         overdue,
         sum(departures) OVER day + sum(overdue) OVER day AS movements_24h,
@@ -131,11 +136,8 @@ _RECENT = """
 SELECT
     {keys},
     event_time,
-    arrivals_3h::DOUBLE AS {name}_arrivals_3h,
-    (late_3h / nullif(arrivals_3h, 0))::DOUBLE AS {name}_late_share_3h,
     (arrival_minutes_3h / nullif(arrivals_3h, 0))::DOUBLE AS {name}_arrival_delay_3h,
     (departure_minutes_3h / nullif(departures_3h, 0))::DOUBLE AS {name}_departure_delay_3h,
-    (late_24h / nullif(arrivals_24h, 0))::DOUBLE AS {name}_late_share_24h,
     (arrival_minutes_24h / nullif(arrivals_24h, 0))::DOUBLE AS {name}_arrival_delay_24h,
     overdue::DOUBLE AS {name}_overdue,
 FROM traffic
@@ -145,20 +147,17 @@ WHERE movements_24h > 0 AND event_time >= $start
 
 def _recent_columns(name: str, whose: str) -> dict[str, pa.Column]:
     return {
-        f"{name}_arrivals_3h": measure(f"Arrivals of {whose}, last 3 h", "flights", 0, 2000),
-        f"{name}_late_share_3h": measure("Share of them over 15 min late", "share", 0, 1),
-        f"{name}_arrival_delay_3h": measure("Their mean arrival delay", "min", -60, 180),
-        f"{name}_departure_delay_3h": measure(
-            f"Mean departure delay of {whose}, last 3 h", "min", -120, 180
+        f"{name}_arrival_delay_3h": measure(
+            f"Mean arrival delay of {whose}, arrivals of the last 3 h", "min", -60, 180
         ),
-        f"{name}_late_share_24h": measure(
-            f"Share of arrivals over 15 min late of {whose}, last 24 h", "share", 0, 1
+        f"{name}_departure_delay_3h": measure(
+            f"Mean departure delay of {whose}, departures of the last 3 h", "min", -60, 180
         ),
         f"{name}_arrival_delay_24h": measure(
-            f"Mean arrival delay of {whose}, last 24 h", "min", -60, 180
+            f"Mean arrival delay of {whose}, arrivals of the last 24 h", "min", -60, 180
         ),
         f"{name}_overdue": measure(
-            f"Departures of {whose} that should have left 15 min to 3 h ago and have not",
+            f"Of {whose}, those that should have left 15 min to 3 h ago and have not",
             "flights",
             0,
             2000,

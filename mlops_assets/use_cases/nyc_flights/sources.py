@@ -7,6 +7,7 @@ with counts, in the README beside the data. Features do not belong here.
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from mlops_assets.use_cases.nyc_flights.columns import column, measure, time
@@ -60,8 +61,11 @@ def flight_schedule_schema() -> pa.DataFrameSchema:
         },
         checks=[
             pa.Check(
-                lambda rows: rows["scheduled_arrival"] > rows["scheduled_departure"],
-                name="arrives_after_departing",
+                lambda rows: (
+                    (rows["scheduled_arrival"] > rows["scheduled_departure"])
+                    & (rows["scheduled_arrival"] - rows["scheduled_departure"] < timedelta(days=1))
+                ),
+                name="arrives_within_a_day_of_departing",
             ),
             pa.Check(
                 lambda rows: rows["known_at"] < rows["scheduled_departure"],

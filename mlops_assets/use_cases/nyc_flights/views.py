@@ -1,6 +1,7 @@
 """Feature views on what surrounds a flight: weather, aircraft, its previous leg, the calendar.
 
-Views on recent delays are in ``delays``.
+Views on recent delays are in ``delays``. Bounds are as wide as the sources' contracts make
+them: one odd reading that these let pass must not stop a whole day's features.
 """
 
 from __future__ import annotations
@@ -26,12 +27,9 @@ def weather_at_origin_schema() -> pa.DataFrameSchema:
         {
             "temperature": measure("Temperature", "°F", -40, 130),
             "dew_point_spread": measure(
-                "Temperature minus dew point; fog forms as it nears 0", "°F", -10, 120
+                "Temperature minus dew point; fog forms as it nears 0", "°F", -140, 190
             ),
             "wind_speed": measure("Wind speed", "mph", 0, 150),
-            "wind_gust_3h": measure(
-                "Strongest gust in 3 hours; the wind speed where there was none", "mph", 0, 200
-            ),
             "wind_northerly": measure(
                 "Wind from the north (negative: south); it decides which runways are used",
                 "mph",
@@ -64,7 +62,6 @@ weather_at_origin = FeatureView(
         temperature,
         temperature - dew_point AS dew_point_spread,
         wind_speed,
-        max(coalesce(wind_gust, wind_speed)) OVER hours AS wind_gust_3h,
         wind_speed * cos(radians(wind_direction)) AS wind_northerly,
         -wind_speed * sin(radians(wind_direction)) AS wind_westerly,
         (sum(precipitation::DECIMAL(9, 2)) OVER hours)::DOUBLE AS precipitation_3h,
@@ -126,8 +123,8 @@ def rotation_schema() -> pa.DataFrameSchema:
                 "Scheduled time between that leg's arrival and this departure, less its flight "
                 "back",
                 "min",
-                -1440,
-                1440,
+                -2880,
+                2880,
             ),
             "rotation_stage": measure(
                 "That leg 0: is not due, 1: is due, 2: has departed, 3: has arrived", "stage", 0, 3
@@ -182,11 +179,11 @@ rotation = FeatureView(
     SELECT
         flight_id,
         event_time,
-        greatest(-60, least(180, CASE stage
-            WHEN 3 THEN arrival_delay
-            WHEN 2 THEN departure_delay
-            WHEN 1 THEN date_diff('minute', previous_departure, event_time)
-        END))::DOUBLE AS rotation_delay,
+        CASE stage
+            WHEN 3 THEN greatest(-60, least(180, arrival_delay))
+            WHEN 2 THEN greatest(-60, least(180, departure_delay))
+            WHEN 1 THEN least(180, date_diff('minute', previous_departure, event_time))
+        END::DOUBLE AS rotation_delay,
         (
             date_diff('minute', previous_arrival, scheduled_departure)
             - date_diff('minute', previous_departure, previous_arrival)
@@ -230,7 +227,6 @@ itinerary = OnDemandFeatures(
         "carrier": "carrier",
         "origin": "origin",
         "destination": "destination",
-        "distance_miles": "distance_miles::DOUBLE",
         "scheduled_minutes": (
             "date_diff('minute', scheduled_departure, scheduled_arrival)::DOUBLE"
         ),
@@ -239,7 +235,6 @@ itinerary = OnDemandFeatures(
         "carrier": "Carrier",
         "origin": "Airport of departure",
         "destination": "Airport of arrival",
-        "distance_miles": "Distance in miles",
         "scheduled_minutes": "Scheduled minutes from gate to gate",
     },
     owner=OWNER,

@@ -45,9 +45,8 @@ HIGHER_IS_BETTER = frozenset({"roc_auc", "accuracy", "r2"})
 
 #: Names that DuckDB or this package use for catalogs and schemas; the use case's file would
 #: take its name as a catalog and make every "schema.table" ambiguous.
-_RESERVED = frozenset(
-    "raw quarantine features capture monitoring registry ops main temp system memory".split()
-)
+_SCHEMAS = ("raw", "quarantine", "features", "capture", "monitoring", "registry", "ops")
+_RESERVED = frozenset([*_SCHEMAS, "main", "temp", "system", "memory"])
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _OWNER = re.compile(r"team:[\w-]+|[^@\s]+@[^@\s]+\.[^@\s]+")
 

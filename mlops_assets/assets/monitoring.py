@@ -51,14 +51,15 @@ def _performance(use_case: UseCase, model: Model) -> dg.AssetsDefinition:
     )
     def performance(context: dg.AssetExecutionContext, warehouse: Warehouse):
         from mlops_assets.core import performance, registry
+        from mlops_assets.core.outcomes import refresh_start
         from mlops_assets.core.reports import performance as report
 
         days = days_of(context)
         with warehouse.transaction() as con:
-            rows = performance.measure_range(
-                con, use_case, model, days[0], days[-1] + timedelta(days=1)
-            )
-            performance.write_range(con, model, days[0], days[-1] + timedelta(days=1), rows)
+            # Days whose labels have arrived since are measured again.
+            start, end = refresh_start(use_case, model, days[0]), days[-1] + timedelta(days=1)
+            rows = performance.measure_range(con, use_case, model, start, end)
+            performance.write_range(con, model, start, end, rows)
             rolling = performance.rolling(rows, days[-1])
             evaluated = (
                 registry.latest_evaluation(con, model.name, rolling.version) if rolling else None
@@ -111,12 +112,15 @@ def _drift_report(use_case: UseCase, model: Model) -> dg.AssetsDefinition:
     )
     def drift_report(context: dg.AssetExecutionContext, warehouse: Warehouse):
         from mlops_assets.core import drift
+        from mlops_assets.core.outcomes import refresh_start
         from mlops_assets.core.reports import drift as report
 
         days = days_of(context)
         with warehouse.transaction() as con:
-            rows = drift.measure_range(con, use_case, model, days[0], days[-1] + timedelta(days=1))
-            drift.write_range(con, model, days[0], days[-1] + timedelta(days=1), rows)
+            # Days whose labels have arrived since are measured again.
+            start, end = refresh_start(use_case, model, days[0]), days[-1] + timedelta(days=1)
+            rows = drift.measure_range(con, use_case, model, start, end)
+            drift.write_range(con, model, start, end, rows)
             lasting = drift.lasting(con, model, days[-1])
             plot = report.plot(con, model, days[-1])
 
@@ -173,10 +177,9 @@ def _retrain_decision(use_case: UseCase, model: Model) -> dg.AssetsDefinition:
 
         days = days_of(context)
         with warehouse.transaction() as con:
-            rows = retraining.decide_range(
-                con, use_case, model, days[0], days[-1] + timedelta(days=1)
-            )
-            retraining.write_range(con, model, days[0], days[-1] + timedelta(days=1), rows)
+            start, end = days[0], days[-1] + timedelta(days=1)
+            rows = retraining.decide_range(con, use_case, model, start, end)
+            retraining.write_range(con, model, start, end, rows)
             history = report.history(con, model, days[-1])
 
         for row in rows:

@@ -113,12 +113,15 @@ def _outcomes(use_case: UseCase, model: Model) -> dg.AssetsDefinition:
 
         days = days_of(context)
         with warehouse.transaction() as con:
+            # Labels of the days before may have arrived since they were last looked at.
+            start = capture.refresh_start(use_case, model, days[0])
             reports = capture.join_outcomes(
-                con, use_case, model, days[0], days[-1] + timedelta(days=1), context.run_id
+                con, use_case, model, start, days[-1] + timedelta(days=1), context.run_id
             )
             mature_until = performance.mature_until(con, use_case, model)
 
-        for day, report in reports.items():
+        for day in days:
+            report = reports[day]
             describe_day(
                 context,
                 day,

@@ -57,7 +57,7 @@ class Settings(BaseSettings):
     @field_validator("alert_urls", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
-        return re.split(r"[\s,]+", value.strip()) if isinstance(value, str) and value else value
+        return re.findall(r"[^\s,]+", value) if isinstance(value, str) else value
 
     @field_validator("data_dir", "landing_dir", mode="after")
     @classmethod
@@ -97,11 +97,17 @@ def load_settings(**overrides: Any) -> Settings:
     SettingsError
         If a variable is unknown or its value does not fit, or the data folder is missing.
     """
-    known = {PREFIX + name.upper(): name for name in Settings.model_fields}
+    known = [name.upper() for name in Settings.model_fields]
     for variable in sorted(os.environ):
-        if variable.upper().startswith(PREFIX) and variable.upper() not in known:
-            close = difflib.get_close_matches(variable.upper(), known, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}."
+        name = variable.upper().removeprefix(PREFIX)
+        if variable.upper().startswith(PREFIX) and name not in known:
+            # Without the prefix, which would make any two variables look alike.
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = (
+                f"did you mean {PREFIX}{close[0]}?"
+                if close
+                else f"there are {', '.join(PREFIX + n for n in known)}."
+            )
             raise SettingsError(f"Unknown setting {variable}: {hint} Unset it or correct its name.")
     try:
         settings = Settings(**overrides)

@@ -57,7 +57,7 @@ def feature_asset(use_case: UseCase, view: FeatureView) -> dg.AssetsDefinition:
         days = days_of(context) if view.partitioned else []
         start, end = (days[0], days[-1] + timedelta(days=1)) if days else (None, None)
         with warehouse.transaction() as con:
-            report = feature_views.compute(con, use_case, view, start, end, context.run_id)
+            report = feature_views.compute(con, use_case, view, start, end, context.run.run_id)
 
         yield from checks.results(key, report)
         if report.problems:

@@ -40,7 +40,7 @@ def raw_asset(use_case: UseCase, source: Source) -> dg.AssetsDefinition:
         from mlops_assets.core import contracts, freshness, landing
 
         days = days_of(context) if source.partitioned else None
-        scan = landing.scan(files.landing_folder, source)
+        scan = landing.scan(files.landing_folder, source, use_case.start, use_case.end)
         with warehouse.transaction() as con:
             report = landing.ingest(
                 con,
@@ -49,7 +49,7 @@ def raw_asset(use_case: UseCase, source: Source) -> dg.AssetsDefinition:
                 scan.files,
                 days,
                 files.landing_folder,
-                context.run_id,
+                context.run.run_id,
             )
             ages = freshness.ages_at_day_end(con, source, use_case.timezone, days or [])
 

@@ -68,7 +68,7 @@ def _predictions(use_case: UseCase, model: Model) -> dg.AssetsDefinition:
                 return artifacts.load(record.artifact_sha256, model.trusted_types), record.signature
 
             reports = capture.capture_predictions(
-                con, use_case, model, start, end, load, context.run_id
+                con, use_case, model, start, end, load, context.run.run_id
             )
             expected = expected_rows(con, use_case, model, start, end)
 
@@ -116,7 +116,7 @@ def _outcomes(use_case: UseCase, model: Model) -> dg.AssetsDefinition:
             # Labels of the days before may have arrived since they were last looked at.
             start = capture.refresh_start(use_case, model, days[0])
             reports = capture.join_outcomes(
-                con, use_case, model, start, days[-1] + timedelta(days=1), context.run_id
+                con, use_case, model, start, days[-1] + timedelta(days=1), context.run.run_id
             )
             mature_until = performance.mature_until(con, use_case, model)
 

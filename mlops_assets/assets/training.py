@@ -105,7 +105,7 @@ def _training_set(use_case: UseCase, model: Model) -> dg.AssetsDefinition:
                 built,
                 reason=config.reason,
                 decision_id=config.decision_id,
-                run_id=context.run_id,
+                run_id=context.run.run_id,
             )
         return dg.MaterializeResult(
             metadata={
@@ -162,7 +162,7 @@ def _model_version(use_case: UseCase, model: Model) -> dg.AssetsDefinition:
                 artifact,
                 training_set,
                 decision_id=training_set.decision_id,
-                run_id=context.run_id,
+                run_id=context.run.run_id,
                 code=identity.code_identity(CHECKOUT),
                 environment=identity.environment_identity(CHECKOUT),
             )
@@ -233,7 +233,7 @@ def _evaluation(use_case: UseCase, model: Model) -> dg.AssetsDefinition:
             None if champion is None else contender(versions[champion - 1]),
         )
         with warehouse.transaction() as con:
-            registry.record_evaluation(con, training_set, report, run_id=context.run_id)
+            registry.record_evaluation(con, training_set, report, run_id=context.run.run_id)
         return dg.MaterializeResult(
             metadata={
                 "report": dg.MetadataValue.md(reports.evaluation_markdown(model, report)),
@@ -281,7 +281,7 @@ def _champion(use_case: UseCase, model: Model) -> dg.AssetsDefinition:
                 champion_version=evaluated.champion_version,
                 evaluation_id=evaluated.evaluation_id,
                 gate=model.gate,
-                run_id=context.run_id,
+                run_id=context.run.run_id,
             )
             if verdict.promoted:
                 scored = store.latest_day(con, f"capture.{model.name}__predictions")
@@ -295,7 +295,7 @@ def _champion(use_case: UseCase, model: Model) -> dg.AssetsDefinition:
                         evaluated.holdout_end,
                         evaluated.holdout_end if scored is None else scored + timedelta(days=1),
                     ),
-                    actor=f"run {context.run_id}",
+                    actor=f"run {context.run.run_id}",
                     reason="; ".join(verdict.reasons),
                     promotion_id=promotion_id,
                 )

@@ -95,7 +95,7 @@ class Daemon:
     location_name
         Its name in ``workspace.yaml``.
     module_name
-        Its module, for the UI to show.
+        Its module there.
     """
 
     def __init__(
@@ -108,9 +108,11 @@ class Daemon:
         self.instance = instance
         self.repository = definitions.get_repository_def()
         self.location_name = location_name
+        # As Dagster makes it of an entry ``python_module`` in workspace.yaml: the UI finds
+        # ticks by a hash of all of it.
         self._origin = RemoteRepositoryOrigin(
             code_location_origin=ManagedGrpcPythonEnvCodeLocationOrigin(
-                LoadableTargetOrigin(executable_path=sys.executable, module_name=module_name),
+                LoadableTargetOrigin(module_name=module_name),
                 location_name,
             ),
             repository_name=self.repository.name,

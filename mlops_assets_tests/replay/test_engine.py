@@ -179,3 +179,18 @@ def test_steps_of_another_length_cover_the_same_days(replayed):
     assert replayed(step_days=5, end=date(2024, 3, 8)).exit_code == 0
     ends = [end for job, name, end in kinds(replayed) if name == "toy_daily"]
     assert ends == ["2024-03-05", "2024-03-07"]
+
+
+def test_the_origin_is_the_one_that_workspace_yaml_makes(tmp_path, replayed):
+    from dagster._core.workspace.load_target import WorkspaceFileTarget
+
+    (tmp_path / "workspace.yaml").write_text(
+        "load_from:\n"
+        "  - python_module: {module_name: mlops_assets.definitions, location_name: toy}\n"
+    )
+    (origin,) = WorkspaceFileTarget([str(tmp_path / "workspace.yaml")]).create_origins()
+    replayed(end=date(2024, 3, 3))
+    with dg.DagsterInstance.get() as instance:
+        states = instance.all_instigator_state()
+    assert len(states) == 5
+    assert {state.origin.repository_origin.code_location_origin for state in states} == {origin}

@@ -54,9 +54,9 @@ def test_a_fitted_model_beats_a_constant_is_kept_and_scores_anything(con, model,
     simple = (
         -(rate * np.log(rate) + (1 - rate) * np.log(1 - rate))
         if model.problem == "binary"
-        else (constant - constant.median()).abs().mean()
+        else np.abs(constant - constant.median()).mean()
     )
-    assert found < 0.97 * simple
+    assert found < 0.97 * float(simple)
 
     # A carrier, an airport and an aircraft never seen; no weather, no recent flight.
     strange = later.head(5).copy()
@@ -65,11 +65,8 @@ def test_a_fitted_model_beats_a_constant_is_kept_and_scores_anything(con, model,
             strange[name] = "??"
         elif scoring.kind(strange[name]) == scoring.NUMBER:
             strange[name] = np.nan
-    assert (
-        scoring.predict(model.problem, estimator, strange, fitted.signature)["prediction"]
-        .notna()
-        .all()
-    )
+    said = scoring.predict(model.problem, estimator, strange, fitted.signature)
+    assert np.isfinite(np.asarray(said["prediction"], dtype=float)).all()
 
 
 def test_the_models_share_views_over_several_sources(con):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import date, datetime, timedelta
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from mlops_assets.core import feature_views, retrieval, store
 from mlops_assets.core.days import days
-from mlops_assets.core.sql import table
 from mlops_assets.use_cases.nyc_flights import USE_CASE
 from mlops_assets_tests.use_cases import flights
 
@@ -50,8 +50,10 @@ def legs(con) -> pd.DataFrame:
     ).df()
 
 
-def same(left: object, right: object) -> bool:
-    return (pd.isna(left) and pd.isna(right)) or left == pytest.approx(right)
+def same(left: float | None, right: float | None) -> bool:
+    """Equal but for rounding, or both missing."""
+    numbers = pd.to_numeric(pd.Series([left, right])).to_numpy(dtype=float, na_value=np.nan)
+    return bool(np.isclose(numbers[0], numbers[1], rtol=1e-9, equal_nan=True))
 
 
 @pytest.mark.parametrize("name", TRAFFIC)
@@ -124,24 +126,21 @@ def test_the_previous_leg_is_told_as_known_two_hours_before(con, legs):
     assert stages >= {1, 2, 3}
 
 
-@pytest.mark.parametrize("view", VIEWS, ids=lambda v: v.name)
 @pytest.mark.parametrize(
     "first", [START, date(2013, 3, 9), date(2013, 11, 2)], ids=["plain", "spring", "autumn"]
 )
-def test_a_day_alone_gives_what_it_gives_within_a_range(view, first):
+def test_a_day_alone_gives_what_it_gives_within_a_range(first):
     end = first + timedelta(days=3)
     with flights.connect() as con:
-        flights.fill(con, str(first - timedelta(days=5)), str(end + timedelta(days=1)))
-        whole = feature_views.compute(con, USE_CASE, view, first, end, "range").partitions
-        assert sum(p.rows for p in whole.values()) > 0
-        for day in days(first, end):
-            # As on the morning after: nothing of a later day has landed.
-            for name in view.sources:
-                con.execute(f"DELETE FROM {table(f'raw.{name}')} WHERE partition_date > ?", [end])
-            alone = feature_views.compute(
-                con, USE_CASE, view, day, day + timedelta(days=1), "day"
-            ).partitions
-            assert alone[day].digest == whole[day].digest
+        flights.fill(con, str(first - timedelta(days=5)), str(end))
+        for view in VIEWS:
+            whole = feature_views.compute(con, USE_CASE, view, first, end, "range").partitions
+            assert min(p.rows for p in whole.values()) > 0
+            for day in days(first, end):
+                alone = feature_views.compute(
+                    con, USE_CASE, view, day, day + timedelta(days=1), "day"
+                ).partitions
+                assert alone[day].digest == whole[day].digest, (view.name, day)
 
 
 def test_a_day_does_not_need_the_days_after_it(con):
@@ -208,5 +207,6 @@ def test_weather_does_not_outlive_its_time():
             con, USE_CASE, USE_CASE.model("late_arrival"), last, last + timedelta(days=1)
         ).df()
     assert len(rows) == 776
-    assert rows["temperature"].isna().all()
-    assert rows["carrier_arrival_delay_24h"].notna().mean() > 0.99
+    missing = np.isnan(rows[["temperature", "carrier_arrival_delay_24h"]].to_numpy()).mean(axis=0)
+    assert missing[0] == 1
+    assert missing[1] < 0.01

@@ -1,0 +1,125 @@
+"""The support tickets in operation: their real graph on an instance, a database and files."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import date, timedelta
+from pathlib import Path
+
+import dagster as dg
+import pandas as pd
+
+from mlops_assets.automation.schedules import range_tags
+from mlops_assets.build import build_definitions, default_resources
+from mlops_assets.core import digests
+from mlops_assets.settings import Settings
+from mlops_assets_tests.support_tickets import USE_CASE, recent_resolutions
+
+
+def recent_on_the_hour(frames, start, end):
+    """The view's function at hours that do not hang on where the computed range begins.
+
+    Otherwise a day after the change of the clocks had other hours alone than in a range.
+    """
+    return recent_resolutions(frames, pd.Timestamp(start).ceil("6h"), end)
+
+
+CASE = replace(
+    USE_CASE,
+    views=[
+        replace(view, function=recent_on_the_hour) if view.name == "recent_resolutions" else view
+        for view in USE_CASE.views
+    ],
+)
+
+#: Which run wrote a row, and when: the only things that a re-run may change.
+NOT_CONTENT = {
+    "ops": ("run_id", "written_at", "ingested_at"),
+    "capture": ("run_id", "predicted_at"),
+    "quarantine": ("run_id", "ingested_at"),
+}
+
+
+class Place:
+    """Files, database and history of one use case in a folder."""
+
+    def __init__(self, folder: Path, case=CASE, lock_timeout_seconds: float = 60.0) -> None:
+        self.case = case
+        self.settings = Settings(data_dir=folder, lock_timeout_seconds=lock_timeout_seconds)
+        self.landing = self.settings.landing(case.name)
+        self.definitions = build_definitions(case, self.settings)
+        self.warehouse = default_resources(case, self.settings)["warehouse"]
+        self.instance = dg.DagsterInstance.ephemeral(tempdir=str(folder))
+
+    def run(self, job: str, start: date | None = None, end: date | None = None, assets=None):
+        """Run a job as Dagster does; with days, over all of them at once (both inclusive)."""
+        selection = None if assets is None else [dg.AssetKey([self.case.name, *a]) for a in assets]
+        return self.definitions.resolve_job_def(job).execute_in_process(
+            instance=self.instance,
+            tags={} if start is None else range_tags(start, end or start),
+            asset_selection=selection,
+            raise_on_error=False,
+        )
+
+    def rows(self, query: str, *parameters) -> list[tuple]:
+        with self.warehouse.read() as con:
+            return con.execute(query, parameters).fetchall()
+
+    def frame(self, query: str):
+        with self.warehouse.read() as con:
+            return con.execute(query).df()
+
+    def content(self) -> dict[str, str]:
+        """Digest of every table of the database, whichever run wrote it and when."""
+        with self.warehouse.read() as con:
+            tables = con.execute(
+                "SELECT table_schema, table_name FROM information_schema.tables "
+                "WHERE table_type = 'BASE TABLE' AND table_schema <> 'main'"
+            ).fetchall()
+            return {
+                f"{schema}.{name}": digests.content_digest(
+                    con, f'"{schema}"."{name}"', NOT_CONTENT.get(schema, ())
+                )
+                for schema, name in tables
+            }
+
+
+@contextmanager
+def place(folder: Path, **options):
+    """Open a place; its instance is closed at the end."""
+    made = Place(folder, **options)
+    with made.instance:
+        yield made
+
+
+def after(day: date, n: int) -> date:
+    return day + timedelta(days=n)
+
+
+def checks(result, name: str, asset: str | None = None) -> list:
+    """What the checks of that name said in a run."""
+    return [
+        e
+        for e in result.get_asset_check_evaluations()
+        if e.check_name == name and (asset is None or e.asset_key.path[-1] == asset)
+    ]
+
+
+def materialized(result) -> set[str]:
+    """``layer/name`` of all that a run has written."""
+    return {"/".join(e.asset_key.path[1:]) for e in result.get_asset_materialization_events()}
+
+
+def error_text(result) -> str:
+    """All that the failed steps of a run said."""
+    said = []
+    for event in result.get_step_failure_events():
+        error = event.step_failure_data.error
+        while error is not None:
+            said.append(error.message)
+            error = error.cause
+        if event.step_failure_data.user_failure_data:
+            said.append(event.step_failure_data.user_failure_data.description or "")
+    return "\n".join(said)
+

@@ -55,14 +55,18 @@ def load_use_case(reference: str) -> UseCase:
 
 
 @contextmanager
-def _explained() -> Iterator[None]:
+def _explained(*also: type[Exception]) -> Iterator[None]:
     """Print what the user can mend as one line; let bugs show their traceback."""
     from mlops_assets.core.registry import RegistryError
     from mlops_assets.resources.warehouse import WarehouseError
 
+    mendable = (_UserError, SettingsError, DeclarationError, RegistryError, WarehouseError, *also)
     try:
         yield
-    except (_UserError, SettingsError, DeclarationError, RegistryError, WarehouseError) as error:
+    except KeyboardInterrupt:
+        typer.secho("Interrupted; run the same command again to go on.", err=True, fg="yellow")
+        raise typer.Exit(130) from None
+    except mendable as error:
         typer.secho(f"Error: {error}", err=True, fg="red")
         raise typer.Exit(1) from error
 
@@ -99,18 +103,20 @@ def replay(
     json: Annotated[Path | None, typer.Option(help="Write the results to this file.")] = None,
 ) -> None:
     """Replay history through the real graph, sensors and gate, under a simulated clock."""
+    from mlops_assets.replay import ArchiveError, ReplayError, ReplayInstanceError
     from mlops_assets.replay import replay as run
 
-    with _explained():
-        succeeded = run(
+    with _explained(ArchiveError, ReplayError, ReplayInstanceError):
+        last = _day(end)
+        report = run(
             load_use_case(use_case),
             load_settings(),
             start=_day(start),
-            end=_day(end),
+            end=None if last is None else last + timedelta(days=1),
             step_days=step,
             json_path=json,
         )
-    raise typer.Exit(0 if succeeded else 1)
+    raise typer.Exit(report.exit_code)
 
 
 @app.command()

@@ -112,7 +112,8 @@ def test_every_link_leads_somewhere() -> None:
 def test_every_command_that_it_names_exists() -> None:
     commands = set(get_command(app).commands)  # type: ignore[attr-defined]
     named = set(re.findall(r"`(?:mlops-assets )([a-z]+)", README))
-    assert named and named <= commands
+    assert named
+    assert named <= commands
 
 
 def test_every_setting_is_in_the_table() -> None:

@@ -48,12 +48,13 @@ def test_a_file_in_place_of_the_data_folder_is_no_data_folder(environment, tmp_p
 @pytest.mark.parametrize("value", ["soon", "0", "-1"])
 def test_a_value_that_does_not_fit_names_its_variable(environment, value):
     environment.setenv("MLOPS_ASSETS_LOCK_TIMEOUT_SECONDS", value)
-    with pytest.raises(SettingsError, match="MLOPS_ASSETS_LOCK_TIMEOUT_SECONDS: .*"):
+    with pytest.raises(SettingsError, match=r"MLOPS_ASSETS_LOCK_TIMEOUT_SECONDS: .*"):
         load_settings()
 
 
 @pytest.mark.parametrize(
-    "value", ["json://a json://b", "json://a,json://b", "json://a, json://b\n", " json://a\tjson://b"]
+    "value",
+    ["json://a json://b", "json://a,json://b", "json://a, json://b\n", " json://a\tjson://b"],
 )
 def test_alert_urls_are_split_at_commas_and_white_space(environment, value):
     environment.setenv("MLOPS_ASSETS_ALERT_URLS", value)

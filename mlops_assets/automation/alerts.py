@@ -22,8 +22,8 @@ import dagster as dg
 from dagster._core.event_api import EventLogCursor
 
 from mlops_assets.automation.schedules import RANGE_END, RANGE_START
-from mlops_assets.core import alerting
 from mlops_assets.core.alerting import Observation
+from mlops_assets.core.delivery import deliver
 from mlops_assets.resources.notifier import Notifier
 from mlops_assets.vocabulary import UseCase
 
@@ -292,7 +292,7 @@ def alert_sensor(use_case: UseCase) -> dg.SensorDefinition:
         )
         sinks = notifier.sinks
         made = notifier.outbox.record(observations, sinks)
-        report = alerting.deliver(notifier.outbox, sinks, now=time.time, seconds=SECONDS)
+        report = deliver(notifier.outbox, sinks, now=time.time, seconds=SECONDS)
         told = (
             f"{len(observations)} outcomes, {len(made)} alerts; {report.sent} deliveries made, "
             f"{report.pending} pending."

@@ -2,33 +2,24 @@
 
 An *observation* is one outcome of something watched (a check, a job). The outbox turns
 observations into *alerts* only where the state changes, and keeps for each alert and sink
-whether it has been delivered; delivery is retried until it succeeds, so an alert arrives at
-least once. Collecting observations belongs in ``automation.alerts``, sinks in
-``resources.notifier``. The outbox is a small SQLite file of its own, so that a long write
-to the DuckDB file delays no alert.
+whether it has been delivered. Delivering belongs in ``core.delivery``, collecting
+observations in ``automation.alerts``, sinks in ``resources.notifier``. The outbox is a small
+SQLite file of its own, so that a long write to the DuckDB file delays no alert.
 """
 
 from __future__ import annotations
 
 import hashlib
-import logging
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from time import monotonic
 from typing import Any, Literal
-
-_log = logging.getLogger(__name__)
 
 Severity = Literal["WARN", "ERROR"]
 Kind = Literal["failed", "recovered"]
-
-#: Failures in a row after which a sink is left alone until the next round: a dead sink
-#: would otherwise cost its time-out for every alert.
-MAX_FAILURES_IN_A_ROUND = 3
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS states (
@@ -149,19 +140,6 @@ class Alert:
     def as_dict(self) -> dict[str, Any]:
         """The alert for JSON; times are ISO 8601 in UTC."""
         return {**asdict(self), "at": _clock(self.at), "since": _clock(self.since)}
-
-
-@dataclass(frozen=True)
-class DeliveryReport:
-    """What one round of deliveries did."""
-
-    sent: int
-    failed: int
-    pending: int
-    errors: Sequence[str]
-
-
-Sink = Callable[[Alert], None]
 
 
 class Outbox:
@@ -324,53 +302,6 @@ def _take(connection: sqlite3.Connection, seen: Observation) -> Alert | None:
         since=state["since"] if kind == "recovered" else since,
         repeats=state["repeats"] if kind == "recovered" else repeats,
     )
-
-
-def deliver(
-    outbox: Outbox,
-    sinks: Mapping[str, Sink],
-    *,
-    now: Callable[[], float],
-    seconds: float = 20.0,
-) -> DeliveryReport:
-    """Send what is pending, each sink for itself.
-
-    A sink that fails keeps nobody else waiting: its alerts stay pending, with the error,
-    for the next round. After ``MAX_FAILURES_IN_A_ROUND`` failures, or when ``seconds`` have
-    passed, the rest of a sink's alerts waits too.
-
-    Parameters
-    ----------
-    sinks
-        Name to a function that sends one alert and raises when it could not.
-    now
-        The time, in seconds since 1970, to note as sent.
-    seconds
-        Time for the whole round.
-    """
-    deadline = monotonic() + seconds
-    outbox.drop_unset(sinks)
-    sent = failed = 0
-    errors: list[str] = []
-    for name, send in sinks.items():
-        failures = 0
-        for alert in outbox.pending(name):
-            if failures >= MAX_FAILURES_IN_A_ROUND or monotonic() > deadline:
-                break
-            try:
-                send(alert)
-            # Whatever a sink raises, the alert must stay pending and the other sinks served.
-            except Exception as error:
-                failures += 1
-                failed += 1
-                message = f"{type(error).__name__}: {error}"[:500]
-                errors.append(f"{name}: {message}")
-                _log.warning("alert %s was not delivered to %s: %s", alert.alert_id, name, message)
-                outbox.mark_failed(alert.alert_id, name, message)
-            else:
-                sent += 1
-                outbox.mark_sent(alert.alert_id, name, now())
-    return DeliveryReport(sent, failed, len(outbox.undelivered()), tuple(errors))
 
 
 def _clock(at: float) -> str:

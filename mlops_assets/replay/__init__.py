@@ -5,7 +5,16 @@
 
 from mlops_assets.replay.archive import ArchiveError
 from mlops_assets.replay.engine import Report, replay
+from mlops_assets.replay.instance import ReplayInstanceError
 from mlops_assets.replay.progress import Display, Progress
 from mlops_assets.replay.standing import ReplayError
 
-__all__ = ["ArchiveError", "Display", "Progress", "ReplayError", "Report", "replay"]
+__all__ = [
+    "ArchiveError",
+    "Display",
+    "Progress",
+    "ReplayError",
+    "ReplayInstanceError",
+    "Report",
+    "replay",
+]

@@ -12,9 +12,7 @@ makes a run once.
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -28,18 +26,11 @@ from dagster._core.remote_origin import (
     ManagedGrpcPythonEnvCodeLocationOrigin,
     RemoteRepositoryOrigin,
 )
-from dagster._core.scheduler.instigation import (
-    InstigatorState,
-    InstigatorStatus,
-    ScheduleInstigatorData,
-    SensorInstigatorData,
-    TickData,
-    TickStatus,
-)
+from dagster._core.scheduler.instigation import ScheduleInstigatorData, SensorInstigatorData
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
-from dagster._utils.error import serializable_error_info_from_exc_info
 
-RUN_KEY = "dagster/run_key"
+from mlops_assets.replay.ticks import RUN_KEY, Ticks
+
 SENSOR_NAME = "dagster/sensor_name"
 SCHEDULE_NAME = "dagster/schedule_name"
 SCHEDULED_TIME = ".dagster/scheduled_execution_time"
@@ -117,6 +108,7 @@ class Daemon:
             ),
             repository_name=self.repository.name,
         )
+        self.ticks = Ticks(instance, self.repository, self._origin)
 
     def tick_sensor(self, name: str) -> list[dg.DagsterRun]:
         """Evaluate a sensor once; return the runs it asks for, made and not yet executed.
@@ -128,9 +120,9 @@ class Daemon:
             the daemon, its cursor stays where it was.
         """
         sensor = self.repository.get_sensor_def(name)
-        state = self._state(name, InstigatorType.SENSOR)
+        state = self.ticks.state(name, InstigatorType.SENSOR)
         data = cast(SensorInstigatorData, state.instigator_data)
-        tick = self._begin(name, InstigatorType.SENSOR, time.time())
+        tick = self.ticks.begin(name, InstigatorType.SENSOR, time.time())
         try:
             with dg.build_sensor_context(
                 instance=self.instance,
@@ -146,9 +138,9 @@ class Daemon:
                 if (run := self._sensor_run(sensor, request, tick.tick_id)) is not None
             ]
         except Exception:
-            self._fail(tick)
+            self.ticks.fail(tick)
             raise
-        self._end(tick, runs, result.skip_message, cursor=result.cursor)
+        self.ticks.end(tick, runs, result.skip_message, cursor=result.cursor)
         keys = [run.tags[RUN_KEY] for run in runs if RUN_KEY in run.tags]
         now = time.time()
         self.instance.update_instigator_state(
@@ -175,8 +167,8 @@ class Daemon:
             Whatever the schedule raises, once the tick has been stored as failed.
         """
         schedule = self.repository.get_schedule_def(name)
-        state = self._state(name, InstigatorType.SCHEDULE)
-        tick = self._begin(name, InstigatorType.SCHEDULE, at.timestamp())
+        state = self.ticks.state(name, InstigatorType.SCHEDULE)
+        tick = self.ticks.begin(name, InstigatorType.SCHEDULE, at.timestamp())
         try:
             with dg.build_schedule_context(
                 instance=self.instance,
@@ -193,9 +185,9 @@ class Daemon:
                 if (run := self._schedule_run(schedule, request, at, tick.tick_id)) is not None
             ]
         except Exception:
-            self._fail(tick)
+            self.ticks.fail(tick)
             raise
-        self._end(tick, runs, result.skip_message, cursor=None)
+        self.ticks.end(tick, runs, result.skip_message, cursor=None)
         # A daemon looks for missed ticks from here on, and the real time is now.
         data = cast(ScheduleInstigatorData, state.instigator_data)
         self.instance.update_instigator_state(
@@ -329,48 +321,3 @@ class Daemon:
             remote_job_origin=self._origin.get_job_origin(job_name),
             **lineage,
         )
-
-    def _state(self, name: str, kind: InstigatorType) -> InstigatorState:
-        origin = self._origin.get_instigator_origin(name)
-        state = self.instance.get_instigator_state(origin.get_id(), origin.get_selector().get_id())
-        if state is not None:
-            return state
-        now = time.time()
-        if kind == InstigatorType.SENSOR:
-            data: Any = SensorInstigatorData(last_sensor_start_timestamp=now)
-        else:
-            data = ScheduleInstigatorData(
-                self.repository.get_schedule_def(name).cron_schedule, start_timestamp=now
-            )
-        return self.instance.add_instigator_state(
-            InstigatorState(origin, kind, InstigatorStatus.DECLARED_IN_CODE, data)
-        )
-
-    def _begin(self, name: str, kind: InstigatorType, timestamp: float) -> Any:
-        origin = self._origin.get_instigator_origin(name)
-        return self.instance.create_tick(
-            TickData(
-                instigator_origin_id=origin.get_id(),
-                instigator_name=name,
-                instigator_type=kind,
-                status=TickStatus.STARTED,
-                timestamp=timestamp,
-                selector_id=origin.get_selector().get_id(),
-            )
-        )
-
-    def _end(
-        self, tick: Any, runs: Sequence[dg.DagsterRun], skipped: str | None, cursor: str | None
-    ) -> None:
-        for run in runs:
-            tick = tick.with_run_info(run.run_id, run.tags.get(RUN_KEY))
-        tick = tick.with_status(TickStatus.SUCCESS if runs else TickStatus.SKIPPED)
-        if not runs and skipped:
-            tick = tick.with_reason(skipped)
-        if cursor:
-            tick = tick.with_cursor(cursor)
-        self.instance.update_tick(tick)
-
-    def _fail(self, tick: Any) -> None:
-        error = serializable_error_info_from_exc_info(sys.exc_info())
-        self.instance.update_tick(tick.with_status(TickStatus.FAILURE, error=error))

@@ -14,7 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlops_assets.core.alerting import Alert, Outbox, Sink
+from mlops_assets.core.alerting import Alert, Outbox
+from mlops_assets.core.delivery import Sink
 
 if TYPE_CHECKING:
     from pydantic import SecretStr

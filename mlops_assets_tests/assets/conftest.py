@@ -122,4 +122,3 @@ def error_text(result) -> str:
         if event.step_failure_data.user_failure_data:
             said.append(event.step_failure_data.user_failure_data.description or "")
     return "\n".join(said)
-

@@ -27,6 +27,10 @@ from mlops_assets_tests.assets.conftest import (
 from mlops_assets_tests.support_tickets import START, generate, land
 
 DOWNSTREAM = {"tickets": "team/predictions", "resolutions": "features/recent_resolutions"}
+TABLES = {
+    "tickets": ("raw.tickets", "capture.team__predictions"),
+    "resolutions": ("raw.resolutions", "features.recent_resolutions"),
+}
 STEPS = [
     ("raw", "tickets"),
     ("raw", "resolutions"),
@@ -68,7 +72,12 @@ REFUSED = {
         lambda f: edited(f, "ticket_id", "T-1", 4),
         ["ticket_id"],
     ),
-    "duplicate keys": ("resolutions", lambda f: pd.concat([f, f.iloc[:3]]), ["ticket_id", "key"]),
+    "equal rows": ("resolutions", lambda f: pd.concat([f, f[:3]]), ["ticket_id", "repeats"]),
+    "duplicate keys": (
+        "resolutions",
+        lambda f: f.assign(ticket_id=[f["ticket_id"].iloc[0], *f["ticket_id"].iloc[:-1]]),
+        ["ticket_id"],
+    ),
     "missing value": ("resolutions", lambda f: edited(f, "region", None, 3), ["region", "missing"]),
     "infinite value": ("tickets", infinite, ["words", "infinite"]),
     "unknown category": ("resolutions", lambda f: edited(f, "team", "lunch", 3), ["team"]),
@@ -120,16 +129,15 @@ class Door:
     def run(self, day: date, end: date | None = None):
         return self.world.run("daily", day, end, assets=STEPS)
 
-    def kept(self, day: date) -> list:
-        """All that the database holds of a day, but for what was set aside and who wrote it."""
+    def kept(self, source: str, day: date) -> list:
+        """What the database holds of a day of a source and of what is made of it."""
         return self.world.rows(
-            "SELECT dataset, rows, digest FROM ops.partitions WHERE partition_date = $1 "
-            "AND dataset NOT LIKE 'quarantine.%' ORDER BY dataset",
+            "SELECT dataset, rows, digest, run_id FROM ops.partitions WHERE partition_date = $1 "
+            "AND list_contains($2, dataset) ORDER BY dataset",
             day,
+            list(TABLES[source]),
         ) + self.world.rows(
-            "SELECT * EXCLUDE (ingested_at, run_id) FROM ops.landed_files "
-            "WHERE partition_date = $1 ORDER BY path",
-            day,
+            "FROM ops.landed_files WHERE partition_date = $1 AND source = $2", day, source
         )
 
 
@@ -158,7 +166,7 @@ def door(tmp_path_factory):
 def test_a_bad_file_is_refused_and_the_next_good_one_taken(door, case):
     source, spoil, said = REFUSED[case]
     day = DAYS[case]
-    good, before = door.good(source, day), door.kept(day)
+    good, before = door.good(source, day), door.kept(source, day)
     door.put(source, day, spoil(good))
 
     result = door.run(day)
@@ -173,28 +181,28 @@ def test_a_bad_file_is_refused_and_the_next_good_one_taken(door, case):
     written = materialized(result)
     assert f"raw/{source}" not in written
     assert DOWNSTREAM[source] not in written
-    assert door.kept(day) == before
+    assert door.kept(source, day) == before
 
     door.put(source, day, good.iloc[:-1])
     result = door.run(day)
     assert result.success, error_text(result)
     assert all(check.passed for check in checks(result, "contract"))
     assert {f"raw/{source}", DOWNSTREAM[source]} <= materialized(result)
-    assert door.world.rows(
-        f"SELECT count(*) FROM raw.{source} WHERE partition_date = $1", day
-    ) == [(len(good) - 1,)]
+    assert door.world.rows(f"SELECT count(*) FROM raw.{source} WHERE partition_date = $1", day) == [
+        (len(good) - 1,)
+    ]
 
 
 def test_a_bad_day_in_a_range_does_not_keep_the_good_days_out(door):
     """The good days of the range are taken up; what depends on the range waits."""
     day, neighbour = DAYS["missing column"], after(DAYS["missing column"], 1)
     good, other = door.good("resolutions", day), door.good("resolutions", neighbour)
-    before = door.kept(day)
+    before = door.kept("resolutions", day)
     door.put("resolutions", day, good.drop(columns="team"))
     door.put("resolutions", neighbour, other.iloc[1:])
     result = door.run(day, neighbour)
     assert not result.success
-    assert door.kept(day) == before
+    assert door.kept("resolutions", day) == before
     count = "SELECT count(*) FROM raw.resolutions WHERE partition_date = $1"
     assert door.world.rows(count, neighbour) == [(len(other) - 1,)]
     assert "features/recent_resolutions" not in materialized(result)
@@ -234,7 +242,7 @@ def test_a_few_bad_rows_are_set_aside_with_the_reason_and_the_rest_goes_on(door)
 
 def test_a_file_that_is_still_being_written_is_not_read(door):
     day = DAYS["unfinished name"]
-    good, before = door.good("resolutions", day), door.kept(day)
+    good, before = door.good("resolutions", day), door.kept("resolutions", day)
     path = door.path("resolutions", day)
     unfinished = path.rename(path.with_name("part-0.csv.tmp"))
     unfinished.write_text(text(good, "resolutions")[:100])
@@ -244,7 +252,7 @@ def test_a_file_that_is_still_being_written_is_not_read(door):
     assert "part-0.csv.tmp" in files.metadata["unused_files"].value
     assert "rename it when it is complete" in files.metadata["unused_files"].value
     assert str(day) in files.metadata["missing_days"].value
-    assert door.kept(day) == before
+    assert door.kept("resolutions", day) == before
     unfinished.write_text(text(good, "resolutions"))
     unfinished.rename(path)
     result = door.run(day)
@@ -254,7 +262,7 @@ def test_a_file_that_is_still_being_written_is_not_read(door):
 @pytest.mark.parametrize("name", ["date=2024-02-30", "date=2019-01-01", "yesterday"])
 def test_a_file_for_an_unknown_day_is_told_and_touches_nothing(door, name):
     day = DAYS["unknown day"]
-    before = door.kept(day)
+    before = door.kept("resolutions", day)
     folder = door.world.landing / "resolutions" / name
     folder.mkdir()
     path = folder / "part-0.csv"
@@ -268,7 +276,7 @@ def test_a_file_for_an_unknown_day_is_told_and_touches_nothing(door, name):
     (files,) = checks(result, "files", "resolutions")
     assert not files.passed
     assert name in files.metadata["unused_files"].value
-    assert door.kept(day) == before
+    assert door.kept("resolutions", day) == before
     assert door.world.rows(
         "SELECT count(*) FROM raw.resolutions WHERE partition_date < $1", START
     ) == [(0,)]
@@ -284,7 +292,7 @@ with duckdb.connect(sys.argv[1]) as con:
 
 def test_a_second_process_on_the_database_is_named_with_what_to_do(door):
     day = DAYS["locked"]
-    before = door.kept(day)
+    before = door.kept("tickets", day)
     holder = subprocess.Popen(
         [sys.executable, "-c", HOLD, str(door.world.warehouse.path)],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
@@ -303,4 +311,4 @@ def test_a_second_process_on_the_database_is_named_with_what_to_do(door):
     assert "MLOPS_ASSETS_LOCK_TIMEOUT_SECONDS" in said
     # As soon as it is gone, the day is done.
     assert door.run(day).success
-    assert door.kept(day) == before
+    assert door.kept("tickets", day) == before

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from mlops_assets.core.alerting import MAX_FAILURES_IN_A_ROUND, Observation, Outbox, deliver
+from mlops_assets.core.alerting import Observation, Outbox
+from mlops_assets.core.delivery import MAX_FAILURES_IN_A_ROUND, deliver
 
 
 @pytest.fixture

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import math
-from datetime import date, timedelta
+import shutil
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -16,7 +17,12 @@ import duckdb
 import pandas as pd
 import pytest
 
+from mlops_assets.automation.schedules import range_tags
+from mlops_assets.build import build_definitions
+from mlops_assets.core import digests, feature_views
+from mlops_assets.core.retrieval import feature_columns, feature_rows
 from mlops_assets.replay import replay
+from mlops_assets.resources.warehouse import Warehouse
 from mlops_assets.settings import Settings
 from mlops_assets.use_cases.nyc_flights import USE_CASE
 
@@ -54,6 +60,19 @@ class Replayed:
         with duckdb.connect(str(self.settings.database(USE_CASE.name)), read_only=True) as con:
             con.execute("SET TimeZone = 'UTC'")
             return con.execute(query, parameters).fetchall()
+
+    def content(self) -> dict[str, str]:
+        """Digest of every table, whichever run wrote it and when."""
+        unlike = ("run_id", "written_at", "ingested_at", "predicted_at")
+        with duckdb.connect(str(self.settings.database(USE_CASE.name)), read_only=True) as con:
+            tables = con.execute(
+                "SELECT table_schema, table_name FROM information_schema.tables "
+                "WHERE table_type = 'BASE TABLE'"
+            ).fetchall()
+            return {
+                f"{schema}.{name}": digests.content_digest(con, f'"{schema}"."{name}"', unlike)
+                for schema, name in tables
+            }
 
     def first_day(self, model: str) -> date:
         """The first day that a champion served."""
@@ -176,6 +195,70 @@ def test_the_days_were_run_once_although_the_replay_was_interrupted(replayed):
             for run in replayed.runs
             if run.job_name == "daily" and name in run.tags
         )  # fmt: skip
-        assert next(first for first, _ in ranges) == USE_CASE.start.isoformat()
-        assert [last for _, last in ranges][-1] == (END - timedelta(days=1)).isoformat()
+        assert ranges[0][0] == USE_CASE.start.isoformat()
+        assert ranges[-1][1] == (END - timedelta(days=1)).isoformat()
         assert len(ranges) == 10
+
+
+@pytest.mark.parametrize(
+    ("first", "last"),
+    [(USE_CASE.start, END - timedelta(days=1)), (date(2013, 3, 10), date(2013, 3, 10))],
+    ids=["all days", "the day of 23 hours"],
+)
+def test_a_re_run_changes_no_table(replayed, first, last):
+    before = replayed.content()
+    job = build_definitions(USE_CASE, replayed.settings).resolve_job_def("daily")
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert job.execute_in_process(instance=instance, tags=range_tags(first, last)).success
+    after = replayed.content()
+    assert {name for name in before | after if before.get(name) != after.get(name)} == set()
+
+
+#: What becomes known after a moment is made another, or never happens.
+FALSIFIED = {
+    "other": """
+        UPDATE raw.flight_departures SET departure_delay = 500,
+            actual_departure = scheduled_departure + INTERVAL 500 MINUTE WHERE known_at > $1;
+        UPDATE raw.flight_outcomes SET arrival_delay = 400, cancelled = false, diverted = false,
+            actual_arrival = scheduled_departure + INTERVAL 700 MINUTE WHERE known_at > $1;
+        UPDATE raw.weather SET temperature = 1, wind_speed = 99, visibility = 0.25,
+            precipitation = 1 WHERE known_at > $1;
+        UPDATE raw.flight_schedule SET tail_number = 'N00000', carrier = 'ZZ',
+            destination = 'XXX' WHERE known_at > $1
+        """,
+    "gone": """
+        DELETE FROM raw.flight_departures WHERE known_at > $1;
+        DELETE FROM raw.flight_outcomes WHERE known_at > $1;
+        DELETE FROM raw.weather WHERE known_at > $1;
+        DELETE FROM raw.flight_schedule WHERE known_at > $1
+        """,
+}
+
+
+@pytest.mark.parametrize("how", FALSIFIED)
+def test_no_captured_feature_has_seen_its_future(replayed, tmp_path, how):
+    copy = tmp_path / "copy.duckdb"
+    shutil.copyfile(replayed.settings.database(USE_CASE.name), copy)
+    cut = datetime(2013, 3, 8, 16, 30)
+    with Warehouse(database=str(copy), timezone=USE_CASE.timezone).transaction() as con:
+        for statement in FALSIFIED[how].split(";\n"):
+            con.execute(statement, [cut])
+        for view in USE_CASE.feature_views:
+            if view.partitioned:
+                days = date(2013, 3, 4), END
+                assert not feature_views.compute(con, USE_CASE, view, *days, "falsified").problems
+        for model in USE_CASE.models:
+            columns = ["row_key", "as_of", *feature_columns(USE_CASE, model)]
+            first = replayed.first_day(model.name)
+            then = con.execute(f"FROM capture.{model.name}__predictions").df()[columns]
+            now = feature_rows(con, USE_CASE, model, first, END).df()[columns]
+            assert sum(then["as_of"] <= cut) > 5000
+            pd.testing.assert_frame_equal(until(cut, now), until(cut, then))
+            # The falsified facts do reach features: of flights that came after them.
+            assert not until(datetime.max, now).equals(until(datetime.max, then))
+
+
+def until(cut: datetime, rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows of predictions made by then, in one order."""
+    kept = rows if cut == datetime.max else rows[rows["as_of"] <= cut]
+    return kept.sort_values("row_key").reset_index(drop=True)

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 import dagster as dg
 
+from mlops_assets.assets.common import asset_key
 from mlops_assets.automation.jobs import DAILY, daily_keys
 from mlops_assets.vocabulary import UseCase
 
@@ -156,6 +157,20 @@ def asked(instance: dg.DagsterInstance, use_case: UseCase, tick: datetime | None
     return Asked(until, running)
 
 
+def still_to_run(
+    instance: dg.DagsterInstance, use_case: UseCase, first: date, last: date
+) -> list[dg.AssetKey]:
+    """Assets of a run over these days: all but the sources that have landed on each of them.
+
+    A landed source is materialised only if it kept its contract, and files that come later
+    are the landing sensor's affair, so that reading the same files again would find the same.
+    """
+    wanted = list(_days(first, last))
+    raw = [asset_key(use_case, "raw", s.name) for s in use_case.sources if s.partitioned]
+    landed = {key for key in raw if len(finished_days(instance, [key], wanted)) == len(wanted)}
+    return [key for key in daily_keys(use_case) if key not in landed]
+
+
 def schedules(use_case: UseCase) -> list[dg.ScheduleDefinition]:
     """The daily schedule, at 06:00 in the use case's time zone, running by default."""
 
@@ -194,6 +209,10 @@ def schedules(use_case: UseCase) -> list[dg.ScheduleDefinition]:
                 "cause is mended."
             )
         for first, end in made.ranges:
-            yield dg.RunRequest(run_key=f"{first}/{end}", tags=range_tags(first, end))
+            yield dg.RunRequest(
+                run_key=f"{first}/{end}",
+                tags=range_tags(first, end),
+                asset_selection=still_to_run(context.instance, use_case, first, end),
+            )
 
     return [daily]

@@ -253,12 +253,17 @@ def test_no_captured_feature_has_seen_its_future(replayed, tmp_path, how):
             then = con.execute(f"FROM capture.{model.name}__predictions").df()[columns]
             now = feature_rows(con, USE_CASE, model, first, END).df()[columns]
             assert sum(then["as_of"] <= cut) > 5000
-            pd.testing.assert_frame_equal(until(cut, now), until(cut, then))
-            # The falsified facts do reach features: of flights that came after them.
-            assert not until(datetime.max, now).equals(until(datetime.max, then))
+            pd.testing.assert_frame_equal(*(until(cut, rows) for rows in (now, then)))
+            # The falsified facts do reach the features of the same flights' later hours.
+            soon = [
+                until(cut + timedelta(hours=8), rows[rows["as_of"] > cut]) for rows in (now, then)
+            ]
+            assert soon[0]["row_key"].equals(soon[1]["row_key"])
+            for view in ("weather_at_origin", "carrier_delays", "rotation"):
+                names = [*feature_views.feature_names(USE_CASE.view(view))]
+                assert not soon[0][names].equals(soon[1][names]), view
 
 
 def until(cut: datetime, rows: pd.DataFrame) -> pd.DataFrame:
     """The rows of predictions made by then, in one order."""
-    kept = rows if cut == datetime.max else rows[rows["as_of"] <= cut]
-    return kept.sort_values("row_key").reset_index(drop=True)
+    return rows[rows["as_of"] <= cut].sort_values("row_key").reset_index(drop=True)

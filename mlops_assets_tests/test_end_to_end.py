@@ -253,7 +253,7 @@ def test_no_captured_feature_has_seen_its_future(replayed, tmp_path, how):
             then = con.execute(f"FROM capture.{model.name}__predictions").df()[columns]
             now = feature_rows(con, USE_CASE, model, first, END).df()[columns]
             assert sum(then["as_of"] <= cut) > 5000
-            pd.testing.assert_frame_equal(*(until(cut, rows) for rows in (now, then)))
+            pd.testing.assert_frame_equal(until(cut, now), until(cut, then))
             # The falsified facts do reach the features of the same flights' later hours.
             soon = [
                 until(cut + timedelta(hours=8), rows[rows["as_of"] > cut]) for rows in (now, then)

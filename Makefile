@@ -47,7 +47,8 @@ lock: $(READY)
 clean:
 	find data -mindepth 1 -maxdepth 1 ! -name nyc_flights_2013 -exec rm -rf {} +
 
-# With uv where it is installed, with venv and pip where not; the same locked packages.
+# With uv where it is installed, with venv and pip where not; the same locked packages. The lock
+# names them all, so pip need not resolve (and older ones, asked to, stumble over extras).
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	    echo "Python 3.11 or newer is needed; $(PYTHON) is older. Use: make PYTHON=python3.12 ..."; \
@@ -61,7 +62,7 @@ $(READY): requirements.lock pyproject.toml
 	else \
 	    set -e; \
 	    test -x $(BIN)/pip || $(PYTHON) -m venv .venv; \
-	    $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+	    $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
 	        --requirement requirements.lock; \
 	    $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
 	        --no-build-isolation --editable .; \

@@ -94,7 +94,8 @@ def recent_resolutions(frames, start: datetime, end: datetime) -> pd.DataFrame:
     """Resolutions of the last three days, for each region and product, every six hours."""
     resolved = frames["resolutions"]
     made = []
-    for at in pd.date_range(start, end, freq="6h", inclusive="left"):
+    # On the clock, not from where the range begins, so that a day computed alone is the same.
+    for at in pd.date_range(pd.Timestamp(start).ceil("6h"), end, freq="6h", inclusive="left"):
         window = resolved[(resolved.resolved_at <= at) & (resolved.resolved_at > at - timedelta(3))]
         for (region, product), group in window.groupby(["region", "product"]):
             made.append(

@@ -3,35 +3,16 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
 import dagster as dg
-import pandas as pd
 
 from mlops_assets.automation.schedules import range_tags
 from mlops_assets.build import build_definitions, default_resources
 from mlops_assets.core import digests
 from mlops_assets.settings import Settings
-from mlops_assets_tests.support_tickets import USE_CASE, recent_resolutions
-
-
-def recent_on_the_hour(frames, start, end):
-    """The view's function at hours that do not hang on where the computed range begins.
-
-    Otherwise a day after the change of the clocks had other hours alone than in a range.
-    """
-    return recent_resolutions(frames, pd.Timestamp(start).ceil("6h"), end)
-
-
-CASE = replace(
-    USE_CASE,
-    views=[
-        replace(view, function=recent_on_the_hour) if view.name == "recent_resolutions" else view
-        for view in USE_CASE.views
-    ],
-)
+from mlops_assets_tests.support_tickets import USE_CASE as CASE
 
 #: Which run wrote a row, and when: the only things that a re-run may change.
 NOT_CONTENT = {

@@ -26,10 +26,10 @@ demo: $(READY) $(HOME_READY)
 ui: $(READY) $(HOME_READY)
 	$(BIN)/dagster dev --workspace workspace.yaml --host 127.0.0.1 --port 3000
 
-test: $(READY)
+test: $(READY) $(HOME_READY)
 	$(BIN)/pytest -n 2 --dist loadfile
 
-check: $(READY)
+check: $(READY) $(HOME_READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/pyright

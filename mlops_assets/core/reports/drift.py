@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 #: Columns that are listed one by one; the rest is counted.
 MOST_ROWS = 15
-MOST_PLOTS = 4
+MOST_PLOTS = 3
 _WHY = {
     "constant": "constant",
     "no_reference": "not profiled in training",

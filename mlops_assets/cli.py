@@ -103,7 +103,7 @@ def replay(
     json: Annotated[Path | None, typer.Option(help="Write the results to this file.")] = None,
 ) -> None:
     """Replay history through the real graph, sensors and gate, under a simulated clock."""
-    from mlops_assets.replay import ArchiveError, ReplayError, ReplayInstanceError
+    from mlops_assets.replay import ArchiveError, Display, ReplayError, ReplayInstanceError
     from mlops_assets.replay import replay as run
 
     with _explained(ArchiveError, ReplayError, ReplayInstanceError):
@@ -115,6 +115,7 @@ def replay(
             end=None if last is None else last + timedelta(days=1),
             step_days=step,
             json_path=json,
+            progress=Display(),
         )
     raise typer.Exit(report.exit_code)
 

@@ -42,7 +42,7 @@ CATEGORIES = ["carrier", "origin", "destination"]
 # Six weeks is the least that gives a first champion worth keeping, in the last days of
 # February. Half a year is the most that is trained on: all of the past is no better (0.454
 # either way) and takes twice as long to retrieve and fit.
-TRAINING_WINDOW = timedelta(days=120)
+TRAINING_WINDOW = timedelta(days=180)
 MIN_TRAINING = timedelta(days=42)
 # Two weeks hold 12,000 labelled flights and every weekday twice, so that the bound on the
 # difference between two models is about half a percent of the loss.

@@ -22,6 +22,7 @@ help:
 
 demo: $(READY) $(HOME_READY)
 	$(BIN)/mlops-assets replay --json data/demo.json
+	@echo "Kept in data/demo.json. To look at the year: make ui, then open http://127.0.0.1:3000"
 
 ui: $(READY) $(HOME_READY)
 	$(BIN)/dagster dev --workspace workspace.yaml --host 127.0.0.1 --port 3000

@@ -99,7 +99,7 @@ def test_the_example_trains_a_champion_and_serves_it(shop) -> None:
             "SELECT partition_date, model_version, count(*) FROM capture.will_return__predictions "
             "GROUP BY ALL ORDER BY 1"
         ).fetchall()
-    assert scored == [(date(2026, 3, 11) + timedelta(days=n), 1, PER_DAY) for n in range(5)]
+    assert scored == [(date(2026, 3, 11) + timedelta(days=n), 1, PER_DAY) for n in range(6)]
 
 
 def test_every_link_leads_somewhere() -> None:

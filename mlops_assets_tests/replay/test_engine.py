@@ -104,7 +104,7 @@ def test_a_finished_replay_does_nothing_when_started_again(replayed):
     assert kinds(replayed) == before
 
 
-@pytest.mark.parametrize("after", [1, 6, 20])
+@pytest.mark.parametrize("after", [1, 6, 15])
 def test_interrupted_anywhere_it_goes_on_and_every_day_is_done(replayed, after):
     """The process is stopped at the n-th step of an asset, then started again."""
     replayed.script.decisions["2024-03-10"] = ("retrain", "d10")

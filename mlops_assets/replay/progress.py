@@ -87,7 +87,8 @@ class Display:
         last = end - timedelta(days=1)
         self.console.print(
             f"{verb} {use_case.name}, {start} to {last}: {len(use_case.sources)} sources, "
-            f"{len(use_case.feature_views)} feature views, {len(use_case.models)} models."
+            f"{len(use_case.feature_views)} feature views, {len(use_case.models)} models.",
+            soft_wrap=True,
         )
         self._bar.start()
         self._task = self._bar.add_task(
@@ -112,18 +113,10 @@ class Display:
 
     def end(self, summary: dict[str, Any], failures: Sequence[str]) -> None:
         """Print the totals by model."""
-        from rich.table import Table
-
         self._bar.stop()
-        table = Table(title=f"{summary['use_case']}: {summary['seconds']:.0f} s")
-        columns = ("metric", "mean_champion", "mean_frozen", "retrains", "promotions")
-        columns += ("predictions", "outcomes_joined")
-        table.add_column("model")
-        for column in columns:
-            table.add_column(column, justify="right")
+        self.console.print(f"{summary['use_case']} took {summary['seconds']:.0f} s.")
         for name, total in summary["totals"].items():
-            table.add_row(name, *(_cell(total[column]) for column in columns))
-        self.console.print(table)
+            self.console.print(_total(name, total), highlight=False, soft_wrap=True)
         if failures:
             self.console.print(f"{len(failures)} failed; look at the runs in the UI.", style="red")
 
@@ -152,13 +145,15 @@ def _line(name: str, model: dict[str, Any]) -> str:
     return "  ".join(parts)
 
 
-def _cell(value: Any) -> str:
-    if value is None:
-        return "-"
+def _total(name: str, total: dict[str, Any]) -> str:
+    champion, frozen = total["mean_champion"], total["mean_frozen"]
+    counts = (
+        f"{total['retrains']} retrains, {total['promotions']} promotions, "
+        f"{total['predictions']:,} predictions, {total['outcomes_joined']:,} outcomes"
+    )
+    if champion is None or not frozen:
+        return f"{name}: no week with labels and a champion; {counts}."
     return (
-        f"{value:.4f}"
-        if isinstance(value, float)
-        else f"{value:,}"
-        if isinstance(value, int)
-        else str(value)
+        f"{name}: mean weekly {total['metric']} {champion:.4f}, the first champion left frozen "
+        f"{frozen:.4f} ({100 * (champion - frozen) / abs(frozen):+.1f} %); {counts}."
     )

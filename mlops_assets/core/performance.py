@@ -119,15 +119,25 @@ def write_range(
 
 
 def read(
-    con: duckdb.DuckDBPyConnection, model: Model, first: date, last: date
+    con: duckdb.DuckDBPyConnection,
+    model: Model,
+    first: date,
+    last: date,
+    *,
+    slice: str | None = None,
+    metric: str | None = None,
 ) -> list[PerformanceRow]:
-    """Return the stored measurements from ``first`` to ``last``, both inclusive."""
+    """Return the stored measurements from ``first`` to ``last``, both inclusive.
+
+    Of one slice and one metric where these are given, of all otherwise.
+    """
     names = [f.name for f in fields(PerformanceRow)]
     found = con.execute(
         f"SELECT {sql.identifiers(names)} FROM monitoring.performance WHERE model = $model "
         "AND window_end BETWEEN $first AND $last "
+        "AND slice = coalesce($slice, slice) AND metric = coalesce($metric, metric) "
         "ORDER BY window_end, version, window_start, slice, metric",
-        {"model": model.name, "first": first, "last": last},
+        {"model": model.name, "first": first, "last": last, "slice": slice, "metric": metric},
     ).fetchall()
     return [PerformanceRow(*row) for row in found]
 

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from mlops_assets.core import sql
-from mlops_assets.core.relations import table_exists
+from mlops_assets.core.relations import missing_tables
 
 if TYPE_CHECKING:
     import duckdb
@@ -47,7 +47,8 @@ def unite_view(con: duckdb.DuckDBPyConnection, use_case: UseCase) -> None:
     Predictions and scores of different problems share a column: a prediction is text there,
     and ``score`` is NULL for regression.
     """
-    tables = [m for m in use_case.models if table_exists(con, predictions_table(m))]
+    missing = missing_tables(con, [predictions_table(m) for m in use_case.models])
+    tables = [m for m in use_case.models if predictions_table(m) not in missing]
     if not tables:
         return
     parts = [

@@ -19,7 +19,7 @@ from mlops_assets.core.point_in_time import JoinSpec, look_up, side_by_side
 from mlops_assets.core.relations import (
     TemporaryNames,
     detached,
-    table_exists,
+    missing_tables,
     temporary_tables,
 )
 from mlops_assets.core.sql import identifier, table
@@ -209,10 +209,10 @@ def _require_tables(
     views: Mapping[str, FeatureView],
     label: bool,
 ) -> None:
-    needed = [("raw", model.rows.source), *(("features", name) for name in views)]
+    needed = [f"raw.{model.rows.source}", *(f"features.{name}" for name in views)]
     if label:
-        needed.append(("raw", model.label.source))
-    missing = [f"{layer}/{n}" for layer, n in needed if not table_exists(con, f"{layer}.{n}")]
+        needed.append(f"raw.{model.label.source}")
+    missing = [name.replace(".", "/") for name in missing_tables(con, needed)]
     if missing:
         raise NotComputedError(
             f"Model {model.name!r} reads {', '.join(missing)}, which has never been written: "

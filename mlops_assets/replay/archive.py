@@ -10,10 +10,14 @@ from __future__ import annotations
 import shutil
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mlops_assets.core.days import day_start
 from mlops_assets.core.sql import define_local_time, identifier
 from mlops_assets.vocabulary import Source, UseCase
+
+if TYPE_CHECKING:
+    import duckdb
 
 #: Name of the column that a day's folder is named by while it is written aside.
 _DAY = "mlops_assets_day"
@@ -59,13 +63,18 @@ def land(use_case: UseCase, landing: Path, start: date, end: date) -> int:
     int
         How many files have landed.
     """
+    import duckdb
+
     archive = check_archive(use_case)
-    return sum(
-        _land_days(use_case, source, archive, landing, start, end)
-        if source.partitioned
-        else _land_static(source, archive, landing)
-        for source in use_case.sources
-    )
+    # One thread writes one file for each day, with the rows in the archive's order.
+    with duckdb.connect(config={"threads": 1}) as con:
+        define_local_time(con, use_case.timezone)
+        return sum(
+            _land_days(con, use_case, source, archive, landing, start, end)
+            if source.partitioned
+            else _land_static(source, archive, landing)
+            for source in use_case.sources
+        )
 
 
 def _land_static(source: Source, archive: Path, landing: Path) -> int:
@@ -81,26 +90,27 @@ def _land_static(source: Source, archive: Path, landing: Path) -> int:
 
 
 def _land_days(
-    use_case: UseCase, source: Source, archive: Path, landing: Path, start: date, end: date
+    con: duckdb.DuckDBPyConnection,
+    use_case: UseCase,
+    source: Source,
+    archive: Path,
+    landing: Path,
+    start: date,
+    end: date,
 ) -> int:
-    import duckdb
-
     assert source.event_time is not None  # the vocabulary sees to it
     aside = _aside(landing, source)
     time = identifier(source.event_time)
-    # One thread writes one file for each day, with the rows in the archive's order.
-    with duckdb.connect(config={"threads": 1}) as con:
-        define_local_time(con, use_case.timezone)
-        rows = con.sql(
-            f"SELECT *, CAST(local_time({time}) AS DATE) AS {_DAY} "
-            f"FROM read_parquet($archive) WHERE {time} >= $start AND {time} < $end",
-            params={
-                "archive": str(archive / f"{source.name}.parquet"),
-                "start": day_start(start, use_case.timezone),
-                "end": day_start(end, use_case.timezone),
-            },
-        )
-        rows.write_parquet(str(aside), partition_by=[_DAY], overwrite=True)
+    rows = con.sql(
+        f"SELECT *, CAST(local_time({time}) AS DATE) AS {_DAY} "
+        f"FROM read_parquet($archive) WHERE {time} >= $start AND {time} < $end",
+        params={
+            "archive": str(archive / f"{source.name}.parquet"),
+            "start": day_start(start, use_case.timezone),
+            "end": day_start(end, use_case.timezone),
+        },
+    )
+    rows.write_parquet(str(aside), partition_by=[_DAY], overwrite=True)
     landed = 0
     for folder in sorted(aside.iterdir()):
         day = folder.name.partition("=")[2]

@@ -167,7 +167,7 @@ class _Engine:
         self.standing = standing
         self.progress = progress
         self.began = began
-        self.store = ArtifactStore(settings.artifacts(use_case.name))
+        self.frozen = summary.Frozen(ArtifactStore(settings.artifacts(use_case.name)))
         self.warehouse = Warehouse(
             database=str(settings.database(use_case.name)),
             timezone=use_case.timezone,
@@ -199,7 +199,7 @@ class _Engine:
         """Weeks and totals of everything replayed so far."""
         with self.warehouse.read() as con:
             weeks = [
-                summary.week(con, self.use_case, self.store, first, end)
+                summary.week(con, self.use_case, self.frozen, first, end)
                 for first, end in summary.weeks(self.standing.start, stop)
             ]
             totals = summary.totals(con, self.use_case, weeks)
@@ -286,7 +286,7 @@ class _Engine:
 
     def _week(self, first: date, end: date) -> dict[str, Any]:
         with self.warehouse.read() as con:
-            return summary.week(con, self.use_case, self.store, first, end)
+            return summary.week(con, self.use_case, self.frozen, first, end)
 
 
 def _write(path: Path, result: dict[str, Any]) -> None:

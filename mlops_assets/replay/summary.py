@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from mlops_assets.core import metrics, scoring, sql
 from mlops_assets.core.relations import table_exists
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 WEEK = timedelta(days=7)
 
+#: The champion's value of a model's primary metric, and the frozen first champion's.
+_Values: TypeAlias = "tuple[float | None, float | None]"
+
 
 def weeks(start: date, end: date) -> list[tuple[date, date]]:
     """Weeks from ``start``, each with its end (exclusive); the last may be shorter."""
@@ -37,12 +40,47 @@ def weeks(start: date, end: date) -> list[tuple[date, date]]:
     return found
 
 
+class Frozen:
+    """What the first champion of each model would have said, scored once for each week.
+
+    Keeps the week's values until its captured rows or labels change, and the estimators: a
+    replay asks for every week twice, when it has passed and at the end.
+    """
+
+    def __init__(self, store: ArtifactStore) -> None:
+        self.store = store
+        self._estimators: dict[str, Any] = {}
+        self._values: dict[tuple[str, date, date], tuple[Any, _Values]] = {}
+
+    def estimator(self, model: Model, sha256: str) -> Any:
+        """Return a stored estimator, loaded once."""
+        if sha256 not in self._estimators:
+            self._estimators[sha256] = self.store.load(sha256, model.trusted_types)
+        return self._estimators[sha256]
+
+    def values(
+        self, con: duckdb.DuckDBPyConnection, model: Model, start: date, end: date
+    ) -> _Values:
+        """Return the champion's and the frozen model's value on the days up to ``end``."""
+        captured = con.execute(
+            "SELECT dataset, partition_date, digest FROM ops.partitions WHERE dataset IN "
+            "($predictions, $outcomes) AND partition_date >= $start AND partition_date < $end "
+            "ORDER BY ALL",
+            {
+                "predictions": f"capture.{model.name}__predictions",
+                "outcomes": f"capture.{model.name}__outcomes",
+                "start": start,
+                "end": end,
+            },
+        ).fetchall()
+        key = (model.name, start, end)
+        if key not in self._values or self._values[key][0] != captured:
+            self._values[key] = (captured, _values(con, model, self, start, end))
+        return self._values[key][1]
+
+
 def week(
-    con: duckdb.DuckDBPyConnection,
-    use_case: UseCase,
-    store: ArtifactStore,
-    start: date,
-    end: date,
+    con: duckdb.DuckDBPyConnection, use_case: UseCase, frozen: Frozen, start: date, end: date
 ) -> dict[str, Any]:
     """Return what happened in the days from ``start`` to before ``end``, by model.
 
@@ -52,7 +90,7 @@ def week(
     """
     return {
         "week_start": start.isoformat(),
-        "models": {m.name: _model_week(con, m, store, start, end) for m in use_case.models},
+        "models": {m.name: _model_week(con, m, frozen, start, end) for m in use_case.models},
     }
 
 
@@ -94,7 +132,7 @@ def totals(
 
 
 def _model_week(
-    con: duckdb.DuckDBPyConnection, model: Model, store: ArtifactStore, start: date, end: date
+    con: duckdb.DuckDBPyConnection, model: Model, frozen: Frozen, start: date, end: date
 ) -> dict[str, Any]:
     last = end - timedelta(days=1)
     days = {"model": model.name, "start": start, "end": end}
@@ -115,12 +153,12 @@ def _model_week(
         "AND promotion_id IS NOT NULL AND effective_from > $start AND effective_from <= $end",
         days,
     ).fetchall()
-    champion, frozen = _values(con, model, store, start, end)
+    champion_value, frozen_value = frozen.values(con, model, start, end)
     return {
         "champion_version": _version_on(con, model, last),
         "metric": model.metric,
-        "champion_value": champion,
-        "frozen_value": frozen,
+        "champion_value": champion_value,
+        "frozen_value": frozen_value,
         "drifted": [name for (name,) in drifted],
         "decision": decisions[-1][0] if decisions else None,
         "reason": decisions[-1][1] if decisions else None,
@@ -135,17 +173,20 @@ def _version_on(con: duckdb.DuckDBPyConnection, model: Model, day: date) -> int 
 
 
 def _values(
-    con: duckdb.DuckDBPyConnection, model: Model, store: ArtifactStore, start: date, end: date
-) -> tuple[float | None, float | None]:
+    con: duckdb.DuckDBPyConnection, model: Model, frozen: Frozen, start: date, end: date
+) -> _Values:
     from mlops_assets.core import registry
 
     events = registry.history(con, model.name)
     predictions, outcomes = (f"capture.{model.name}__{t}" for t in ("predictions", "outcomes"))
     if not events or not table_exists(con, predictions) or not table_exists(con, outcomes):
         return None, None
+    first = registry.get(con, model.name, events[0].to_version)
+    wanted = ["prediction", "score", *(["scores"] if model.problem == "multiclass" else [])]
+    wanted += [column["name"] for column in first.signature["inputs"]]
     rows = con.execute(
-        f"SELECT p.*, o.label AS mlops_assets_label FROM {sql.table(predictions)} p "
-        f"JOIN {sql.table(outcomes)} o USING (prediction_id) "
+        f"SELECT {sql.identifiers(wanted, 'p.')}, o.label AS mlops_assets_label "
+        f"FROM {sql.table(predictions)} p JOIN {sql.table(outcomes)} o USING (prediction_id) "
         "WHERE p.partition_date >= $start AND p.partition_date < $end AND o.label IS NOT NULL "
         "ORDER BY p.partition_date, p.row_key",
         {"start": start, "end": end},
@@ -153,17 +194,17 @@ def _values(
     if rows.empty:
         return None, None
     label = rows["mlops_assets_label"].to_numpy()
-    first = registry.get(con, model.name, events[0].to_version)
     classes = first.signature["output"]["classes"]
     captured = _captured(model, rows, label, classes)
-    estimator = store.load(first.artifact_sha256, model.trusted_types)
-    frozen = replace(
+    estimator = frozen.estimator(model, first.artifact_sha256)
+    said = replace(
         scoring.outputs(model.problem, estimator, scoring.prepare(rows, first.signature), classes),
         label=label,
     )
-    return tuple(
-        _number(metrics.value(model.problem, model.metric, scored)) for scored in (captured, frozen)
-    )  # type: ignore[return-value]
+    champion_value, frozen_value = (
+        _number(metrics.value(model.problem, model.metric, scored)) for scored in (captured, said)
+    )
+    return champion_value, frozen_value
 
 
 def _captured(

@@ -111,8 +111,12 @@ def draw(
     current: Mapping[str, Sequence[int]],
 ) -> bytes:
     """Return a PNG: for each column the share of rows in each bin, reference and current."""
-    figure, axes = parts.figure(2.7 * len(rows) + 0.5, 2.4, len(rows))
-    figure.subplots_adjust(left=0.6 / figure.get_figwidth(), right=0.99, bottom=0.3, top=0.84)
+    width = 2.7 * len(rows) + 0.9
+    figure, axes = parts.figure(
+        width,
+        2.4,
+        [((0.9 + 2.7 * n) / width, 0.3, 2.2 / width, 0.54) for n in range(len(rows))],
+    )
     for axis, row in zip(axes, rows, strict=True):
         column = profiled[row.column_name]
         reference = [*column["counts"], column["nulls"]]
@@ -131,17 +135,20 @@ def draw(
             )
         axis.set_xlim(0, len(kept))
         step = 1 if len(kept) <= 6 else 2
-        axis.set_xticks(
-            [at + 0.5 for at in range(0, len(kept), step)],
-            [labels[i] for i in kept[::step]],
+        parts.scale(
+            axis,
+            f"{row.column_name}  PSI {row.value:.2f}",
+            x=[(at + 0.5, labels[kept[at]]) for at in range(0, len(kept), step)],
             rotation=90,
-            fontsize=6,
+            show=lambda share: f"{share:.0%}",
         )
-        axis.locator_params(axis="y", nbins=4)
-        axis.set_title(f"{row.column_name}  PSI {row.value:.2f}", fontsize=8)
-    axes[0].set_ylabel("share of rows", fontsize=7)
-    figure.text(0.01, 0.95, "■ training", color=parts.BLUE, fontsize=7)
-    figure.text(0.01, 0.89, "■ now", color=parts.ORANGE, fontsize=7)
+    for line, text, colour in (
+        (0.9, "■ training", parts.BLUE),
+        (0.82, "■ now", parts.ORANGE),
+        (0.74, "share of", "black"),
+        (0.68, "rows", "black"),
+    ):
+        figure.text(0.08 / width, line, text, color=colour, fontsize=7)
     return parts.png(figure)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -80,19 +80,58 @@ def listed(names: Sequence[str], most: int = 5) -> str:
     return f"{shown} and {len(names) - most} more" if len(names) > most else shown
 
 
-def figure(width: float, height: float, columns: int) -> tuple[Figure, list[Any]]:
-    """Return a figure with axes beside each other, in inches; without pyplot's state."""
+def figure(
+    width: float, height: float, panels: Sequence[tuple[float, float, float, float]]
+) -> tuple[Figure, list[Any]]:
+    """Return a figure of so many inches, and its panels as empty axes; without pyplot's state.
+
+    Each of ``panels`` is left, bottom, width and height as shares of the figure. Axes are
+    without ticks and lines of their own, see ``scale``.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     made = Figure(figsize=(width, height), dpi=80)
     FigureCanvasAgg(made)
-    axes = list(made.subplots(1, columns, squeeze=False)[0])
+    axes = [made.add_axes(panel) for panel in panels]
     for axis in axes:
-        axis.tick_params(labelsize=7)
-        for side in ("top", "right"):
-            axis.spines[side].set_visible(False)
+        axis.set_axis_off()
     return made, axes
+
+
+def scale(
+    axis: Any,
+    title: str,
+    *,
+    x: Sequence[tuple[float, str]] | None = None,
+    rotation: float = 0,
+    show: Callable[[float], str] | None = None,
+) -> None:
+    """Draw a panel's title, its lower and left edge, and labels along both.
+
+    Those below are ``x``, by default round numbers, as at the left; ``show`` makes a number
+    a label. Call it when all is drawn. Plain texts and lines, because matplotlib's own axes
+    take longer to draw than all else: 108 ms for a figure of three panels, 65 ms so.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    show, round_numbers = show or number, MaxNLocator(3)
+    (left, right), (low, high) = axis.get_xlim(), axis.get_ylim()
+    axis.set_xlim(left, right)
+    axis.set_ylim(low, high)
+    across, up = axis.get_xaxis_transform(), axis.get_yaxis_transform()
+    line = {"color": GREY, "linewidth": 0.8, "clip_on": False}
+    axis.plot([0, 0, 1], [1, 0, 0], transform=axis.transAxes, **line)
+    if x is None:
+        x = [(at, show(at)) for at in round_numbers.tick_values(left, right) if left <= at <= right]
+    for at, label in x:
+        axis.text(
+            at, -0.04, label, transform=across, fontsize=6, rotation=rotation, ha="center", va="top"
+        )
+    for at in round_numbers.tick_values(low, high):
+        if low <= at <= high:
+            axis.text(-0.015, at, show(at), transform=up, fontsize=6, ha="right", va="center")
+    axis.text(0, 1.06, title, transform=axis.transAxes, fontsize=8)
 
 
 def png(made: Figure) -> bytes:

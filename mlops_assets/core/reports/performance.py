@@ -5,7 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from mlops_assets.core.captured import ALL, Captured
+from mlops_assets.core import sql
+from mlops_assets.core.captured import ALL
+from mlops_assets.core.predictions import predictions_table
+from mlops_assets.core.relations import missing_tables
 from mlops_assets.core.reports import parts
 from mlops_assets.vocabulary import HIGHER_IS_BETTER
 
@@ -80,8 +83,8 @@ def plot(con: duckdb.DuckDBPyConnection, model: Model, day: date) -> str | None:
     first = day - timedelta(days=CURVE_DAYS - 1)
     stored = [
         row
-        for row in performance.read(con, model, first, day)
-        if row.slice == ALL and row.metric == model.metric and row.value is not None
+        for row in performance.read(con, model, first, day, slice=ALL, metric=model.metric)
+        if row.value is not None
     ]
     if not stored:
         return None
@@ -104,30 +107,26 @@ def predicted_and_actual(
     Of all versions. Binary: the predicted probability and the share of positives. Empty
     for multiclass, and where there are no labels.
     """
-    import numpy as np
+    from mlops_assets.core import registry
 
-    if model.problem == "multiclass":
+    predictions, outcomes = predictions_table(model), f"capture.{model.name}__outcomes"
+    events = registry.history(con, model.name)
+    if model.problem == "multiclass" or not events or missing_tables(con, [predictions, outcomes]):
         return []
-    captured = Captured.load(con, model, first, last)
-    predicted, actual = [], []
-    for version in captured.versions(captured.on(first, last)):
-        mine = captured.labelled & (captured.version == version)
-        scored = captured.scored[version].take(np.flatnonzero(mine))
-        said = scored.prediction if scored.score is None else scored.score
-        truth = scored.label
-        if scored.classes is not None:
-            truth = truth == scored.classes[1]
-        predicted.append(np.asarray(said, float))
-        actual.append(np.asarray(truth, float))
-    if not predicted:
-        return []
-    said, truth = np.concatenate(predicted), np.concatenate(actual)
-    order = np.argsort(said, kind="stable")
-    return [
-        (float(said[part].mean()), float(truth[part].mean()), len(part))
-        for part in np.array_split(order, groups)
-        if len(part)
-    ]
+    said, truth, parameters = "p.prediction", "o.label", {}
+    if model.problem == "binary":
+        said, truth = "p.score", "(o.label = $positive)"
+        version = registry.get(con, model.name, events[-1].to_version)
+        parameters = {"positive": version.signature["output"]["classes"][1]}
+    return con.execute(
+        f"WITH pairs AS (SELECT {said} AS said, {truth}::DOUBLE AS truth, ntile({int(groups)}) "
+        f"OVER (ORDER BY {said}, p.prediction_id) AS part "
+        f"FROM {sql.table(predictions)} p JOIN {sql.table(outcomes)} o USING (prediction_id) "
+        "WHERE p.partition_date BETWEEN $first AND $last "
+        "AND o.partition_date BETWEEN $first AND $last AND o.label IS NOT NULL) "
+        "SELECT avg(said), avg(truth), count(*) FROM pairs GROUP BY part ORDER BY part",
+        {"first": first, "last": last, **parameters},
+    ).fetchall()
 
 
 def draw(
@@ -137,20 +136,17 @@ def draw(
     pairs: Sequence[tuple[float, float, int]],
 ) -> bytes:
     """Return a PNG of the curve over days and, where there are pairs, the calibration."""
-    figure, axes = parts.figure(7.6 if pairs else 5.2, 2.5, 2 if pairs else 1)
-    if pairs:
-        axes[0].set_position((0.08, 0.17, 0.55, 0.7))
-        axes[1].set_position((0.73, 0.17, 0.25, 0.7))
-    else:
-        axes[0].set_position((0.11, 0.17, 0.86, 0.7))
+    panels = [(0.08, 0.17, 0.55, 0.67), (0.73, 0.17, 0.25, 0.67)]
+    if not pairs:
+        panels = [(0.11, 0.17, 0.86, 0.67)]
+    figure, axes = parts.figure(7.6 if pairs else 5.2, 2.5, panels)
     _curve(axes[0], model, rows, promotions)
     if pairs:
         said, truth = [p for p, _, _ in pairs], [a for _, a, _ in pairs]
         ends = [min(said + truth), max(said + truth)]
         axes[1].plot(ends, ends, color=parts.GREY, linewidth=0.8, linestyle=":")
         axes[1].plot(said, truth, color=parts.BLUE, marker="o", markersize=3, linewidth=1)
-        axes[1].set_xlabel("predicted", fontsize=7)
-        axes[1].set_ylabel("came true", fontsize=7)
+        parts.scale(axes[1], "came true, by what was predicted")
     return parts.png(figure)
 
 
@@ -190,16 +186,20 @@ def _curve(
         if day >= origin:
             axis.axvline(at(day), color=parts.GREY, linewidth=0.8, linestyle="--")
             axis.text(
-                at(day), 1.0, f" v{version}", fontsize=7, transform=axis.get_xaxis_transform()
+                at(day),
+                0.97,
+                f" v{version}",
+                fontsize=7,
+                va="top",
+                transform=axis.get_xaxis_transform(),
             )
     last = max(at(row.window_end) for row in rows)
     ticks = np.unique(np.linspace(0, last, 5).astype(int))
-    axis.set_xticks(ticks, [f"{origin + timedelta(days=int(n)):%d %b}" for n in ticks])
-    axis.set_title(
+    axis.set_xlim(-1, last + 1)
+    parts.scale(
+        axis,
         f"{model.metric} by day, and over {model.retrain.window} days (orange)",
-        fontsize=8,
-        loc="left",
-        pad=12,
+        x=[(int(n), f"{origin + timedelta(days=int(n)):%d %b}") for n in ticks],
     )
 
 

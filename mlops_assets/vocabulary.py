@@ -45,8 +45,8 @@ HIGHER_IS_BETTER = frozenset({"roc_auc", "accuracy", "r2"})
 
 #: Names that DuckDB or this package use for catalogs and schemas; the use case's file would
 #: take its name as a catalog and make every "schema.table" ambiguous.
-_SCHEMAS = ("raw", "quarantine", "features", "capture", "monitoring", "registry", "ops")
-_RESERVED = frozenset([*_SCHEMAS, "main", "temp", "system", "memory"])
+_SCHEMAS = ("raw", "quarantine", "history", "features", "capture", "monitoring", "registry")
+_RESERVED = frozenset([*_SCHEMAS, "ops", "main", "temp", "system", "memory"])
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _OWNER = re.compile(r"team:[\w-]+|[^@\s]+@[^@\s]+\.[^@\s]+")
 
@@ -486,6 +486,11 @@ class Model:
         Feature columns by whose values performance is reported and gated.
     trusted_types
         Types besides scikit-learn's own that the model file may hold.
+    on_view_change
+        What a version is served when a view it was trained on has been defined anew:
+        ``"pinned"``: the features of the definition it was trained on, computed further (SQL
+        views; a changed Python function is refused); ``"refuse"``: nothing is predicted until
+        a version is trained on the new definition. Never the new definition's features.
     """
 
     name: str
@@ -502,12 +507,19 @@ class Model:
     drift: DriftPolicy = field(default_factory=DriftPolicy)
     retrain: RetrainPolicy = field(default_factory=RetrainPolicy)
     trusted_types: Sequence[str] = ()
+    on_view_change: Literal["pinned", "refuse"] = "pinned"
     description: str = ""
     owner: str = DEFAULT_OWNER
 
     def __post_init__(self) -> None:
         _check_name(self)
         _check_owner(self)
+        _require(
+            self.on_view_change in ("pinned", "refuse"),
+            self,
+            "on_view_change",
+            "must be 'pinned' or 'refuse'",
+        )
         _freeze(self, features=tuple(self.features), slices=tuple(self.slices))
         _require(self.problem in METRICS, self, "problem", f"must be one of {', '.join(METRICS)}")
         _require(bool(self.features), self, "features", "name at least one feature view")

@@ -96,7 +96,7 @@ def _training_set(use_case: UseCase, model: Model) -> dg.AssetsDefinition:
                     )
                 cutoff = latest + timedelta(days=1)
             built = snapshots.build_training_set(
-                con, use_case, model, cutoff, files.snapshot_folder
+                con, use_case, model, cutoff, files.snapshot_folder, context.run.run_id
             )
             if isinstance(built, snapshots.NotEnoughData):
                 raise dg.Failure(f"{model.name}: {built.reason}", allow_retries=False)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from mlops_assets.core import sql, store
+from mlops_assets.core import pinned_views, registry, sql, store
 from mlops_assets.core.days import days
 from mlops_assets.core.monitoring import columns_of, serving
 from mlops_assets.core.outcomes import OutcomeReport, join_outcomes, refresh_start
@@ -106,18 +106,50 @@ def capture_predictions(
         If the estimator gives no valid prediction for any row. Nothing is captured.
     NotComputedError
         If the rows, a feature view or the label's source were never materialised.
+    ViewChangedError
+        If a view was defined anew since the serving version was trained, and it cannot be
+        served its own definition's features, or must not; see ``Model.on_view_change``.
     """
-    wanted = days(start, end)
-    served = serving(con, model.name, wanted)
     at = now or datetime.now(UTC).replace(tzinfo=None)
+    reports: dict[date, CaptureReport] = {}
+    by_version: dict[int | None, dict[date, int | None]] = {}
+    for day, version in serving(con, model.name, days(start, end)).items():
+        by_version.setdefault(version, {})[day] = version
+    declared: dict[date, int | None] = by_version.pop(None, {})
+    for version, on_days in by_version.items():
+        trained_on = pinned_views.served(
+            con, use_case, model, registry.get(con, model.name, version)
+        )
+        if trained_on == (use_case, model):
+            declared |= on_days
+            continue
+        pinned_views.catch_up(con, *trained_on, max(on_days) + timedelta(days=1), run_id)
+        reports |= _capture(con, *trained_on, on_days, load, run_id, at)
+    if declared:
+        reports |= _capture(con, use_case, model, declared, load, run_id, at)
+    unite_view(con, use_case)
+    return dict(sorted(reports.items()))
+
+
+def _capture(
+    con: duckdb.DuckDBPyConnection,
+    use_case: UseCase,
+    model: Model,
+    served: Mapping[date, int | None],
+    load: Load,
+    run_id: str,
+    at: datetime,
+) -> dict[date, CaptureReport]:
+    """Score and keep the rows of these days, each with its version."""
+    wanted = sorted(served)
     dataset = predictions_table(model)
     there = columns_of(con, dataset)
     with temporary_tables(con) as temporary:
         rows, pending = temporary("rows"), temporary("pending")
         to_score = [day for day, version in served.items() if version is not None]
         # Without a champion only the types of the columns are needed.
-        first = min(to_score, default=start)
-        last = max(to_score) + timedelta(days=1) if to_score else start
+        first = min(to_score, default=wanted[0])
+        last = max(to_score) + timedelta(days=1) if to_score else first
         create_feature_rows(con, use_case, model, first, last, rows)
         _create_pending(con, use_case, model, served, rows, pending, captured=bool(there))
         scored = _score(con, use_case, model, pending, load)
@@ -136,7 +168,6 @@ def capture_predictions(
             )
         finally:
             con.unregister("capture_scored")
-    unite_view(con, use_case)
     return {
         day: CaptureReport(
             version=served[day],

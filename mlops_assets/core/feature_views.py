@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
-from mlops_assets.core import contracts, store
+from mlops_assets.core import contracts, history, revisions, view_definitions
 from mlops_assets.core.days import day_start, days
 from mlops_assets.core.relations import (
     column_types,
     from_item,
-    table_exists,
+    missing_tables,
     temporary_tables,
     utc,
 )
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 #: Names of the time columns of every ``features.<view>`` that has days, whatever the view
 #: calls them in its query.
 EVENT_TIME = "event_time"
-KNOWN_AT = "known_at"
+KNOWN_AT = revisions.KNOWN_AT
 
 
 class ViewError(RuntimeError):
@@ -74,6 +74,7 @@ def compute(
     start: date | None,
     end: date | None,
     run_id: str,
+    into: str | None = None,
 ) -> ViewReport:
     """Compute a view's days from ``start`` up to and without ``end`` and write them.
 
@@ -89,6 +90,11 @@ def compute(
         Connection in a transaction that the caller commits, with ``local_time`` defined.
     start, end
         Both ``None`` for a view without days.
+    into
+        Dataset to write to: one of an earlier definition. By default ``features.<view>``,
+        which becomes the table of this definition.
+
+    Values of days that were computed before are revised, not replaced; see ``revisions``.
 
     Returns
     -------
@@ -106,8 +112,9 @@ def compute(
             + ("has days; give start and end" if view.partitioned else "has no days; give none")
         )
     _check_names(view)
-    missing = [name for name in view.sources if not table_exists(con, f"raw.{name}")]
-    if missing:
+    absent = missing_tables(con, [f"raw.{name}" for name in view.sources])
+    if absent:
+        missing = [name.partition(".")[2] for name in absent]
         needed = ", ".join(f"{use_case.name}/raw/{name}" for name in missing)
         return ViewReport(
             {}, [f"No data of {', '.join(missing)} has been ingested: materialise {needed} first."]
@@ -128,11 +135,17 @@ def compute(
         problems = _problems(con, view, computed)
         if problems:
             return ViewReport({}, problems, null_keys)
-        partitions = store.replace_partitions(
+        if into is None:
+            view_definitions.make_current(con, view, run_id)
+        partitions = revisions.write(
             con,
-            f"features.{view.name}",
-            con.sql(f"FROM {computed}"),
+            into or f"features.{view.name}",
+            computed,
             None if start is None or end is None else days(start, end),
+            key=[*view.entity.keys, *([EVENT_TIME] if view.partitioned else [])],
+            features=feature_names(view),
+            now=history.data_now(con, use_case.timezone)
+            or day_start(use_case.start, use_case.timezone),
             run_id=run_id,
             columns=contracts.columns(view.schema()),
         )
@@ -140,7 +153,7 @@ def compute(
 
 
 def _check_names(view: FeatureView) -> None:
-    reserved = {*view.entity.keys, EVENT_TIME, KNOWN_AT, "partition_date"}
+    reserved = {*view.entity.keys, EVENT_TIME, KNOWN_AT, revisions.REVISION, "partition_date"}
     clashing = [name for name in feature_names(view) if name in reserved]
     if clashing:
         raise DeclarationError(
@@ -236,6 +249,8 @@ def _store_result(
                 f"CAST(local_time({event}) AS DATE) AS partition_date",
             ]
             where = f"WHERE {event} IS NULL OR ({event} >= $start AND {event} < $end)"
+        else:
+            selected.append(f"TIMESTAMP '{revisions.ALWAYS}' AS {KNOWN_AT}")
         selected += [
             # A NaN is a missing value, and SQL knows only one kind of those.
             f"nullif({identifier(name)}, 'NaN'::{types[name]}) AS {identifier(name)}"

@@ -100,7 +100,7 @@ def ingest(
         for day, found in sorted(by_day.items(), key=lambda item: item[0] or date.min)
     ]
     _judge(source, schema, timezone, [day for day in days if day.frame is not None])
-    landing_tables.write(con, source, specs, days, run_id, now)
+    landing_tables.write(con, source, specs, days, timezone, run_id, now)
     return IngestReport({day.day: day.report for day in days})
 
 

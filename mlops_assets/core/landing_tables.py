@@ -11,7 +11,7 @@ from collections import Counter
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
-from mlops_assets.core import contracts, store
+from mlops_assets.core import contracts, history, store
 from mlops_assets.core.contracts import ColumnSpec
 from mlops_assets.core.landed_days import LandedDay, concatenate
 from mlops_assets.core.sql import table
@@ -40,6 +40,7 @@ def write(
     source: Source,
     specs: list[ColumnSpec],
     days: list[LandedDay],
+    timezone: str,
     run_id: str,
     now: datetime,
 ) -> None:
@@ -55,15 +56,17 @@ def write(
     written: dict[date | None, store.PartitionWritten] = {}
     if taken or absent:
         dates = [d.day for d in (*taken, *absent) if d.day is not None]
-        written = store.replace_partitions(
-            con,
-            dataset,
-            _good_rows(source, taken) if taken else con.sql(f"FROM {table(dataset)} LIMIT 0"),
-            dates if source.partitioned else None,
-            run_id=run_id,
-            columns=columns,
-            now=now,
-        )
+        again = [day.day for day in taken if day.day in before]
+        with history.kept(con, source, timezone, again):
+            written = store.replace_partitions(
+                con,
+                dataset,
+                _good_rows(source, taken) if taken else con.sql(f"FROM {table(dataset)} LIMIT 0"),
+                dates if source.partitioned else None,
+                run_id=run_id,
+                columns=columns,
+                now=now,
+            )
     for day in days:
         state = written.get(day.day) or before.get(day.day)
         if state is None:

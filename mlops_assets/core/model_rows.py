@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
+from mlops_assets.core.history import rows_as_of, rows_known_before
 from mlops_assets.core.relations import TemporaryNames, column_types, utc
 from mlops_assets.core.sql import identifier, table
 from mlops_assets.vocabulary import (
@@ -33,11 +34,13 @@ def create_requests(
     start: date,
     end: date,
     into: str,
+    known_before: datetime | None = None,
 ) -> None:
     """Make the table of rows: key, moment, day, join keys, on-demand features.
 
     On-demand features get names of our own, because a feature is often called like the
-    source's column that it is.
+    source's column that it is. A row that was corrected is taken as it was at its moment;
+    ``known_before``: only rows that were known before then (UTC) are there.
     """
     source = use_case.source(model.rows.source)
     raw = table(f"raw.{source.name}")
@@ -67,15 +70,19 @@ def create_requests(
         *(identifier(name) for name in kept if name not in ("as_of", "partition_date")),
         *(f"on_demand_{n}" for n, c in enumerate(columns) if isinstance(c.view, OnDemandFeatures)),
     ]
+    versions = rows_as_of(con, source, moment, known_before)
+    bounds: dict[str, Any] = {"start": start, "end": end}
+    if "$known_before" in versions:
+        bounds["known_before"] = known_before
     con.execute(
         f"CREATE TEMP TABLE {into} AS "
-        f"WITH moments AS (SELECT {own}, {moment} AS as_of FROM {raw} "
+        f"WITH moments AS (SELECT {own}, {moment} AS as_of FROM ({versions}) "
         "WHERE partition_date >= $start AND partition_date < $end), "
         f"wanted AS (SELECT *, {', '.join([f'{row_key} AS request_key', *on_demand])} "
         f"FROM moments WHERE ({model.rows.where}\n) AND {known}) "
         f"SELECT {', '.join(selected)} "
         "FROM (FROM wanted ORDER BY partition_date, as_of, request_key)",
-        {"start": start, "end": end},
+        bounds,
     )
 
 
@@ -110,15 +117,18 @@ def create_labels(
     source = use_case.source(model.label.source)
     have = column_types(con, table(f"raw.{source.name}"))
     parameters: dict[str, Any] = {}
+    if known_before is not None:
+        parameters["known_before"] = known_before
     if source.known_at_column is None:
-        known, condition = "NULL::TIMESTAMP", "true"
+        known, condition = "nullif(valid_from, '-infinity'::TIMESTAMP)", "true"
     else:
         column = identifier(source.known_at_column)
         known = utc(column, have[source.known_at_column], f"{source.name}.known_at")
         condition = f"{known} IS NOT NULL"
         if known_before is not None:
             condition = f"{known} < $known_before"
-            parameters["known_before"] = known_before
+        # A correction that does not say so itself was known when it came.
+        known = f"greatest({known}, valid_from)"
     # The latest ingest is the last word; the rest makes the order total.
     ingest = "ingest_seq" if "ingest_seq" in have else "0"
     latest = "l.ingest DESC, l.known DESC NULLS LAST, l.label DESC NULLS LAST"
@@ -129,7 +139,7 @@ def create_labels(
         f"CREATE TEMP TABLE {into} AS WITH labels AS ("
         f"SELECT {', '.join(keys)}, {ingest} AS ingest, {known} AS known, true AS found, "
         f"({model.label.expression}\n) AS label "
-        f"FROM {table(f'raw.{source.name}')} WHERE {condition}) "
+        f"FROM ({rows_known_before(con, source, known_before)}) WHERE {condition}) "
         # What has no known time (a static source) has always been known.
         "SELECT r.row_ordinal, l.label, "
         "CASE WHEN l.found THEN coalesce(l.known, r.as_of) END AS label_known_at "

@@ -8,11 +8,12 @@ done with the result belongs in ``snapshots`` and ``capture``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
+from mlops_assets.core import view_definitions
 from mlops_assets.core.feature_views import EVENT_TIME, KNOWN_AT, feature_names
 from mlops_assets.core.model_rows import create_labels, create_requests
 from mlops_assets.core.point_in_time import JoinSpec, look_up, side_by_side
@@ -22,6 +23,7 @@ from mlops_assets.core.relations import (
     missing_tables,
     temporary_tables,
 )
+from mlops_assets.core.revisions import REVISION
 from mlops_assets.core.sql import identifier, table
 from mlops_assets.vocabulary import (
     DeclarationError,
@@ -33,6 +35,8 @@ from mlops_assets.vocabulary import (
 
 if TYPE_CHECKING:
     import duckdb
+
+    from mlops_assets.core.view_definitions import Stored
 
 #: Columns of ``feature_rows`` besides the features; no feature can have these names.
 ROW_COLUMNS = ("row_key", "as_of", "partition_date", "label", "label_known_at")
@@ -112,7 +116,7 @@ def feature_rows(
     label
         Whether to add ``label`` and ``label_known_at``.
     label_known_before
-        Only labels known before this moment (UTC) are given; later corrections of a label
+        Only rows and labels known before this moment (UTC) are given; later corrections
         are not seen either.
 
     Returns
@@ -167,14 +171,16 @@ def _query(
     columns = features(use_case, model)
     views = {c.view.name: c.view for c in columns}
     stored = {name: view for name, view in views.items() if isinstance(view, FeatureView)}
-    _require_tables(con, use_case, model, stored, label)
+    needed = [f"raw.{model.rows.source}", *([f"raw.{model.label.source}"] if label else [])]
+    _require_written(use_case, model, missing_tables(con, needed))
     requests = temporary("rows")
-    create_requests(con, use_case, model, columns, start, end, requests)
+    create_requests(con, use_case, model, columns, start, end, requests, label_known_before)
+    datasets = _datasets(con, use_case, model, stored.values(), start, end)
     beside, aliases = [], {}
     for number, (name, view) in enumerate(stored.items()):
         found, aliases[name] = temporary(name), f"v{number}"
         wanted = tuple(c.name for c in columns if c.view is view)
-        look_up(con, requests, join_spec(view, wanted), found)
+        look_up(con, requests, join_spec(view, wanted, datasets[name]), found)
         beside.append((found, aliases[name]))
     selected = ["r.row_key", "r.as_of", "r.partition_date"]
     for number, column in enumerate(columns):
@@ -189,32 +195,75 @@ def _query(
     return f"SELECT {', '.join(selected)} {side_by_side(requests, beside)}"
 
 
-def join_spec(view: FeatureView, wanted: tuple[str, ...]) -> JoinSpec:
-    """How the features ``wanted`` of a stored view are looked up."""
+def join_spec(view: FeatureView, wanted: tuple[str, ...], dataset: str) -> JoinSpec:
+    """How the features ``wanted`` of a stored view are looked up in its table."""
     return JoinSpec(
         name=view.name,
-        table=table(f"features.{view.name}"),
+        table=table(dataset),
         keys=tuple(view.entity.keys),
         features=wanted,
-        event_time=EVENT_TIME if view.partitioned else None,
-        known_at=KNOWN_AT if view.partitioned else None,
+        # What holds at all times is known in revisions too: of those the latest counts.
+        event_time=EVENT_TIME if view.partitioned else KNOWN_AT,
+        known_at=KNOWN_AT,
         ttl=view.ttl,
+        tie_breaker=REVISION,
     )
 
 
-def _require_tables(
+def _require_written(use_case: UseCase, model: Model, missing: Sequence[str]) -> None:
+    if missing:
+        names = [name.replace(".", "/") for name in missing]
+        raise NotComputedError(
+            f"Model {model.name!r} reads {', '.join(names)}, which has never been written: "
+            f"materialise {', '.join(f'{use_case.name}/{name}' for name in names)} first."
+        )
+
+
+def _datasets(
     con: duckdb.DuckDBPyConnection,
     use_case: UseCase,
     model: Model,
-    views: Mapping[str, FeatureView],
-    label: bool,
-) -> None:
-    needed = [f"raw.{model.rows.source}", *(f"features.{name}" for name in views)]
-    if label:
-        needed.append(f"raw.{model.label.source}")
-    missing = [name.replace(".", "/") for name in missing_tables(con, needed)]
-    if missing:
-        raise NotComputedError(
-            f"Model {model.name!r} reads {', '.join(missing)}, which has never been written: "
-            f"materialise {', '.join(f'{use_case.name}/{name}' for name in missing)} first."
-        )
+    views: Iterable[FeatureView],
+    start: date,
+    end: date,
+) -> dict[str, str]:
+    """Return the tables with the views' values, by the views' names."""
+    stored = view_definitions.stored(con, views)
+    never = [f"features.{n}" for n, v in stored.items() if v.dataset is None and not v.former]
+    _require_written(use_case, model, never)
+    return {
+        name: _dataset(con, use_case, model, name, view, start, end)
+        for name, view in stored.items()
+    }
+
+
+def _dataset(
+    con: duckdb.DuckDBPyConnection,
+    use_case: UseCase,
+    model: Model,
+    name: str,
+    view: Stored,
+    start: date,
+    end: date,
+) -> str:
+    """Return the table of a view's values; refuse days that only earlier definitions have.
+
+    Their values would all look missing otherwise.
+    """
+    if view.former:
+        ((days, first, last),) = con.execute(
+            "SELECT count(DISTINCT partition_date), min(partition_date), max(partition_date) "
+            "FROM ops.partitions WHERE dataset IN (SELECT unnest($former::VARCHAR[])) "
+            "AND partition_date >= $start AND partition_date < $end AND partition_date NOT IN "
+            "(SELECT partition_date FROM ops.partitions WHERE dataset = $dataset "
+            "AND partition_date IS NOT NULL)",
+            {"former": list(view.former), "dataset": view.dataset, "start": start, "end": end},
+        ).fetchall()
+        if days or view.dataset is None:
+            which = f"{first} to {last}" if days else "all that are needed"
+            raise NotComputedError(
+                f"View {name!r} of model {model.name!r} has been defined anew, and its values "
+                f"from {start} to before {end} are those of an earlier definition: materialise "
+                f"{use_case.name}/features/{name} for these days first ({which})."
+            )
+    return str(view.dataset)

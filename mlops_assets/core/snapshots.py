@@ -15,12 +15,13 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mlops_assets.core import view_definitions
 from mlops_assets.core.days import day_start
 from mlops_assets.core.relations import temporary_tables
 from mlops_assets.core.retrieval import create_feature_rows, features
 from mlops_assets.core.store import content_digest
 from mlops_assets.core.view_versions import view_version
-from mlops_assets.vocabulary import Model, UseCase
+from mlops_assets.vocabulary import Model, OnDemandFeatures, UseCase
 
 if TYPE_CHECKING:
     import duckdb
@@ -72,6 +73,7 @@ def build_training_set(
     model: Model,
     cutoff: date,
     folder: Path,
+    run_id: str | None = None,
 ) -> TrainingSet | NotEnoughData:
     """Write the training set of ``model`` as of the beginning of day ``cutoff``.
 
@@ -82,7 +84,8 @@ def build_training_set(
     Parameters
     ----------
     con
-        Connection with ``local_time`` defined; only temporary tables are written.
+        Connection with ``local_time`` defined. Definitions of on-demand features that are
+        new are recorded; all else that is written are temporary tables.
     folder
         Where the file goes, as ``<digest>.parquet``; a file of that name is left as it is.
     """
@@ -121,6 +124,10 @@ def build_training_set(
             return NotEnoughData(problem)
         both = " UNION ALL ".join(parts)
         digest = content_digest(con, both)
+        views = {c.view.name: c.view for c in features(use_case, model)}
+        for view in views.values():
+            if isinstance(view, OnDemandFeatures):
+                view_definitions.make_current(con, view, run_id)
         path = _write(con, both, folder / f"{digest}.parquet")
     return TrainingSet(
         model=model.name,
@@ -132,7 +139,7 @@ def build_training_set(
         holdout_end=cutoff,
         train_rows=counts["train"][1],
         holdout_rows=counts["holdout"][1],
-        view_versions={c.view.name: view_version(c.view) for c in features(use_case, model)},
+        view_versions={name: view_version(view) for name, view in views.items()},
     )
 
 

@@ -1,7 +1,7 @@
 """The fixed tables of a use case's DuckDB file: the registry, monitoring and ops ledgers.
 
 Tables whose columns depend on declarations are made by the code that writes them:
-``raw.*`` and ``quarantine.*`` (landing), ``features.*`` (feature_views),
+``raw.*``, ``quarantine.*`` and ``history.*`` (landing), ``features.*`` (feature_views),
 ``capture.<model>__predictions`` and ``capture.<model>__outcomes`` (capture).
 
 Days are DATE in the use case's time zone; times are TIMESTAMP in UTC. There are no indexes
@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import duckdb
 
-SCHEMAS = ("raw", "quarantine", "features", "capture", "monitoring", "registry", "ops")
+SCHEMAS = (
+    *("raw", "quarantine", "history", "features", "capture", "monitoring", "registry", "ops"),
+)
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS ops.landed_files (
@@ -39,6 +41,14 @@ CREATE TABLE IF NOT EXISTS ops.partitions (
     written_at TIMESTAMP NOT NULL
 );
 
+CREATE TABLE IF NOT EXISTS registry.feature_views (
+    view VARCHAR NOT NULL,
+    version VARCHAR NOT NULL,       -- changes whenever the view's values may
+    definition JSON NOT NULL,       -- what computing it needs, see core.view_definitions
+    current BOOLEAN NOT NULL,       -- whether features.<view> holds this version's values
+    run_id VARCHAR,                 -- of the run that first used it
+    recorded_at TIMESTAMP NOT NULL
+);
 CREATE TABLE IF NOT EXISTS registry.training_sets (
     model VARCHAR NOT NULL,
     digest VARCHAR NOT NULL,        -- of all rows, columns and types

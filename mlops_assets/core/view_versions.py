@@ -15,6 +15,9 @@ from typing import Any
 
 from mlops_assets.vocabulary import FeatureView, OnDemandFeatures
 
+#: Versions that are known, by the object; the object is kept, so that its id stays its own.
+_known: dict[int, tuple[FeatureView | OnDemandFeatures, str]] = {}
+
 
 def view_version(view: FeatureView | OnDemandFeatures) -> str:
     """Return 12 hex digits that change whenever the view's values may.
@@ -23,6 +26,17 @@ def view_version(view: FeatureView | OnDemandFeatures) -> str:
     names, types and checks. Descriptions, owners and tags are left out. Of a function it
     sees the function itself, not what that calls.
     """
+    if id(view) not in _known:
+        remember(view, _version(view))
+    return _known[id(view)][1]
+
+
+def remember(view: FeatureView | OnDemandFeatures, version: str) -> None:
+    """Let ``view``, made again from a stored definition, have that definition's version."""
+    _known[id(view)] = (view, version)
+
+
+def _version(view: FeatureView | OnDemandFeatures) -> str:
     if isinstance(view, OnDemandFeatures):
         parts: dict[str, Any] = {"features": list(view.features.items())}
     else:

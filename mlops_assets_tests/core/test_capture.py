@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from mlops_assets.core import capture, retrieval, store
-from mlops_assets.core.scoring import ScoringError, SignatureError
+from mlops_assets.core.scoring import ScoringError
+from mlops_assets.core.view_definitions import ViewChangedError
 from mlops_assets.vocabulary import OnDemandFeatures
 from mlops_assets_tests.core.shop import Shop, day, use_case
 
@@ -133,13 +134,20 @@ def test_a_new_feature_does_not_rewrite_what_was_captured(shop):
     assert found[1][2] > 100
 
 
-def test_a_champion_whose_feature_has_gone_is_an_error_and_nothing_is_captured(shop):
-    view = OnDemandFeatures(name="order_features", features={"amount": "amount"})
+def test_a_champion_whose_feature_was_defined_anew_is_served_its_own_definition(shop):
+    view = OnDemandFeatures(name="order_features", features={"amount": "-amount"})
     declared = replace(shop.use_case, views=[view])
-    with pytest.raises(SignatureError, match="region"):
-        capture.capture_predictions(
-            shop.con, declared, shop.model, day(10), day(11), shop.load, "run"
-        )
+    capture.capture_predictions(shop.con, declared, shop.model, day(10), day(11), shop.load, "run")
+    found = shop.con.execute(f"SELECT min(amount) > 0, count(region), count(*) FROM {TABLE}")
+    assert found.fetchall() == [(True, 120, 120)]
+
+
+def test_a_champion_whose_feature_was_defined_anew_is_refused_where_declared(shop):
+    view = OnDemandFeatures(name="order_features", features={"amount": "-amount"})
+    model = replace(shop.model, on_view_change="refuse")
+    declared = replace(shop.use_case, views=[view], models=[model])
+    with pytest.raises(ViewChangedError, match="order_features"):
+        capture.capture_predictions(shop.con, declared, model, day(10), day(11), shop.load, "run")
     assert shop.con.execute("SELECT count(*) FROM duckdb_tables() WHERE schema_name = 'capture'") \
         .fetchall() == [(0,)]  # fmt: skip
 

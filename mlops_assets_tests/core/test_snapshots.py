@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mlops_assets.core import snapshots
-from mlops_assets.core.retrieval import feature_columns
+from mlops_assets.core.retrieval import NotComputedError, feature_columns
 from mlops_assets.core.snapshots import NotEnoughData, TrainingSet, build_training_set
 from mlops_assets_tests.core import kiosk
 from mlops_assets_tests.core.kiosk import HOUR, START, moment
@@ -151,7 +151,11 @@ def test_views_are_recorded_with_their_versions(con, tmp_path):
     first = build(con, tmp_path)
     assert set(first.view_versions) == {"request", "temperature", "recent", "size"}
     other = kiosk.view(ttl=HOUR)
-    second = build(con, tmp_path, views=[other, kiosk.recent, kiosk.size, kiosk.request])
+    views = [other, kiosk.recent, kiosk.size, kiosk.request]
+    with pytest.raises(NotComputedError, match="defined anew"):
+        build(con, tmp_path, views=views)
+    kiosk.compute_all(con, kiosk.use_case(views=views), END)
+    second = build(con, tmp_path, views=views)
     changed = {n for n, v in second.view_versions.items() if v != first.view_versions[n]}
     assert changed == {"temperature"}
 

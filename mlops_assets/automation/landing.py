@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -165,6 +166,13 @@ def work(
     return sorted(made, key=lambda w: w.first)
 
 
+def reach(use_case: UseCase, sources: Iterable[str]) -> timedelta:
+    """How many days after one of these sources' days depend on it: the views' lookback."""
+    changed = set(sources)
+    looks = [v.lookback for v in use_case.feature_views if changed & set(v.sources)]
+    return timedelta(days=math.ceil(max(looks, default=timedelta(0)) / timedelta(days=1)))
+
+
 def landing_sensors(use_case: UseCase, settings: Settings) -> list[dg.SensorDefinition]:
     """The landing sensor and, where there are static sources, the one for those."""
     made = [_daily_landing(use_case, settings)]
@@ -181,7 +189,8 @@ def _daily_landing(use_case: UseCase, settings: Settings) -> dg.SensorDefinition
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=(
             "New or replaced files: their rows are read in. For days that the daily run has "
-            "already passed, everything that depends on them is brought up to date as well."
+            "already passed, everything that depends on them is brought up to date as well, also "
+            "on the days after whose windows reach back to them."
         ),
     )
     def landing(context: dg.SensorEvaluationContext):
@@ -201,6 +210,7 @@ def _daily_landing(use_case: UseCase, settings: Settings) -> dg.SensorDefinition
         reached = asked(context.instance, use_case).until
         passed = finished_days(context.instance, daily_keys(use_case), sorted(new))
         passed |= {day for day in new if reached is not None and day <= reached}
+        passed |= {reached} if reached is not None else set()
         requests = []
         for item in work(found.digests, seen, passed)[:MAX_RUNS]:
             parts = []
@@ -210,10 +220,13 @@ def _daily_landing(use_case: UseCase, settings: Settings) -> dg.SensorDefinition
                         parts.append(f"{source}/{day}/{digest.hex()}")
                         seen.days.setdefault(source, {})[day] = digest
             key = hashlib.sha256("\n".join(sorted(parts)).encode()).hexdigest()[:16]
+            last = item.last
+            if item.passed:
+                last = min(last + reach(use_case, item.sources), max(passed))
             requests.append(
                 dg.RunRequest(
                     run_key=f"landed:{item.first}/{item.last}:{key}",
-                    tags=range_tags(item.first, item.last),
+                    tags=range_tags(item.first, last),
                     asset_selection=None
                     if item.passed
                     else [asset_key(use_case, "raw", source) for source in item.sources],

@@ -1,9 +1,10 @@
 """New files start runs for the days they touch."""
 
 import os
-from datetime import date
+from datetime import date, timedelta
 
-from mlops_assets.automation.landing import Seen, contiguous
+from mlops_assets.automation.landing import Seen, contiguous, reach
+from mlops_assets_tests.core import kiosk
 
 START, END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
@@ -105,3 +106,9 @@ def test_days_of_other_years_do_not_make_one_range():
         (date(2024, 12, 31), date(2025, 1, 1)),
         (date(2025, 1, 3), date(2025, 1, 3)),
     ]
+
+
+def test_a_corrected_day_reaches_as_far_as_the_windows_that_look_back_to_it():
+    case = kiosk.use_case()
+    assert reach(case, ["spoilt"]) == timedelta(days=3)  # a lookback of 54 hours
+    assert reach(case, ["orders"]) == timedelta(0)

@@ -75,7 +75,7 @@ def feature_asset(use_case: UseCase, view: FeatureView) -> dg.AssetsDefinition:
                 )
         yield dg.MaterializeResult(
             metadata={
-                "dagster/column_schema": table_schema(contracts.columns(view.schema())),
+                "dagster/column_schema": table_schema(contracts.columns(contracts.schema_of(view))),
                 **({} if days else {"dagster/row_count": report.partitions[None].rows}),
             }
         )

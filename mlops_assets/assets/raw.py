@@ -74,7 +74,9 @@ def raw_asset(use_case: UseCase, source: Source) -> dg.AssetsDefinition:
                 )
         yield dg.MaterializeResult(
             metadata={
-                "dagster/column_schema": table_schema(contracts.columns(source.schema())),
+                "dagster/column_schema": table_schema(
+                    contracts.columns(contracts.schema_of(source))
+                ),
                 **({} if source.partitioned else {"dagster/row_count": report.days[None].rows}),
             }
         )

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     import pandas as pd
     import pandera.pandas as pa
 
+    from mlops_assets.vocabulary import FeatureView, Source
+
 #: pandera type name to DuckDB type. Pandas' nullable types differ by a capital letter.
 _TYPES = {
     **{numpy_name: name for name, numpy_name in coercion.INTEGERS.items()},
@@ -35,6 +37,18 @@ _TYPES = {
     "category": "VARCHAR",
     "date": "DATE",
 }
+
+
+#: Schemas that have been made, by the object that declares them; it is kept, so that its id
+#: stays its own.
+_made: dict[int, tuple[Source | FeatureView, pa.DataFrameSchema]] = {}
+
+
+def schema_of(declared: Source | FeatureView) -> pa.DataFrameSchema:
+    """Return the declared contract, made once: pandera takes milliseconds for it."""
+    if id(declared) not in _made:
+        _made[id(declared)] = (declared, declared.schema())
+    return _made[id(declared)][1]
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,7 @@ def feature_names(view: FeatureView | OnDemandFeatures) -> tuple[str, ...]:
     """Names of the view's features, in the order in which they are declared."""
     if isinstance(view, OnDemandFeatures):
         return tuple(view.features)
-    return tuple(str(name) for name in view.schema().columns)
+    return tuple(str(name) for name in contracts.schema_of(view).columns)
 
 
 def compute(
@@ -147,7 +147,7 @@ def compute(
             now=history.data_now(con, use_case.timezone)
             or day_start(use_case.start, use_case.timezone),
             run_id=run_id,
-            columns=contracts.columns(view.schema()),
+            columns=contracts.columns(contracts.schema_of(view)),
         )
     return ViewReport(partitions, [], null_keys)
 
@@ -301,7 +301,7 @@ def _problems(con: duckdb.DuckDBPyConnection, view: FeatureView, computed: str) 
         )
     frame = con.sql(f"SELECT {identifiers(feature_names(view))} FROM {computed}").df()
     try:
-        rejects = contracts.validate(view.schema(), frame).rejects
+        rejects = contracts.validate(contracts.schema_of(view), frame).rejects
     except contracts.ContractError as error:
         return problems + [f"{problem}." for problem in error.problems]
     counts = Counter(rule for rules in rejects["rules"] for rule in rules)

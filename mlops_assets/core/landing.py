@@ -86,7 +86,7 @@ def ingest(
             f"source {source.name!r}: give dates for a partitioned source and only for one"
         )
     now = now or datetime.now(UTC).replace(tzinfo=None)
-    schema = source.schema()
+    schema = contracts.schema_of(source)
     specs = contracts.columns(schema)
     _check_times(source, specs)
     by_day: dict[date | None, list[LandedFile]] = {d: [] for d in dates or ()} or {None: []}

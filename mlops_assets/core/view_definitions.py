@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from mlops_assets.core.contracts import schema_of
 from mlops_assets.core.relations import missing_tables
 from mlops_assets.core.sql import identifier, table
 from mlops_assets.core.view_versions import remember, view_version
@@ -165,7 +166,7 @@ def _definition(view: View) -> dict[str, Any]:
         "lookback": view.lookback // _MICROSECOND,
         "schema": [
             [name, str(column.dtype), column.nullable]
-            for name, column in view.schema().columns.items()
+            for name, column in schema_of(view).columns.items()
         ],
     }
 

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+from mlops_assets.core.contracts import schema_of
 from mlops_assets.vocabulary import FeatureView, OnDemandFeatures
 
 #: Versions that are known, by the object; the object is kept, so that its id stays its own.
@@ -74,5 +75,5 @@ def _schema_identity(view: FeatureView) -> list[Any]:
                 for check in column.checks or []
             ),
         )
-        for name, column in view.schema().columns.items()
+        for name, column in schema_of(view).columns.items()
     ]

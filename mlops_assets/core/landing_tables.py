@@ -49,7 +49,7 @@ def write(
     columns = [*specs, *([_DAY] if source.partitioned else []), _SEQUENCE]
     # Also when all is refused, so that what reads the table finds it, without rows.
     store.create_table(con, dataset, columns)
-    before = store.partitions(con, dataset)
+    before = store.partitions(con, dataset, [day.day for day in days])
     taken = [day for day in days if not day.report.refused and day.frame is not None]
     # A day without files and without history is recorded as empty; one with history stays.
     absent = [d for d in days if not d.report.refused and d.frame is None and d.day not in before]

@@ -65,7 +65,7 @@ def write(
     dict
         For each day what it holds now; ``changed`` tells whether anything was revised.
     """
-    ledger = store.partitions(con, dataset)
+    ledger = store.partitions(con, dataset, dates)
     again = [day for day in (dates if dates is not None else [None]) if day in ledger]
     first = f"SELECT *, 0::BIGINT AS {REVISION} FROM {computed}"
     if not again:

@@ -13,7 +13,7 @@ content digests in ``digests``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
@@ -200,12 +200,22 @@ def append_rows(
     return result
 
 
-def partitions(con: duckdb.DuckDBPyConnection, dataset: str) -> dict[date | None, PartitionWritten]:
-    """Return what the ledger says of each partition of ``dataset``, in order of days."""
+def partitions(
+    con: duckdb.DuckDBPyConnection, dataset: str, among: Iterable[date | None] | None = None
+) -> dict[date | None, PartitionWritten]:
+    """Return what the ledger says of each partition of ``dataset``, in order of days.
+
+    ``among``: only of partitions from the first to the last of these.
+    """
+    bounds = sorted(day for day in among or () if day is not None)
+    where, values = "", {}
+    if bounds:
+        where = "AND partition_date BETWEEN $first AND $last "
+        values = {"first": bounds[0], "last": bounds[-1]}
     rows = con.execute(
-        "SELECT partition_date, rows, digest FROM ops.partitions WHERE dataset = ? "
+        f"SELECT partition_date, rows, digest FROM ops.partitions WHERE dataset = $dataset {where}"
         "ORDER BY partition_date",
-        [dataset],
+        {"dataset": dataset, **values},
     ).fetchall()
     return {day: PartitionWritten(n, digest) for day, n, digest in rows}
 
@@ -228,7 +238,7 @@ def _record(
     new_rows: dict[Any, int] | None,
 ) -> dict[date | None, PartitionWritten]:
     """Bring the ledger up to date; rows whose digest has not changed stay as they are."""
-    before = partitions(con, dataset)
+    before = partitions(con, dataset, written)
     changed = {
         day: state
         for day, state in written.items()

@@ -208,7 +208,14 @@ def _evaluation(use_case: UseCase, model: Model) -> dg.AssetsDefinition:
         table="registry.evaluations",
     )
     def evaluation(context: dg.AssetExecutionContext, warehouse: Warehouse, files: Files):
-        from mlops_assets.core import evaluation, registry, reports, snapshots
+        from mlops_assets.core import (
+            evaluation,
+            pinned_views,
+            registry,
+            reports,
+            snapshots,
+            view_definitions,
+        )
         from mlops_assets.core.artifacts import ArtifactStore
 
         with warehouse.read() as con:
@@ -218,17 +225,28 @@ def _evaluation(use_case: UseCase, model: Model) -> dg.AssetsDefinition:
         if not versions or training_set is None:
             raise _missing(model, "model_version")
         artifacts = ArtifactStore(files.artifact_folder)
+        holdout = snapshots.read(files.snapshot_folder / training_set.path, "holdout")
 
         def contender(version: registry.ModelVersion) -> evaluation.Contender:
+            features, problem = None, None
+            try:
+                with warehouse.transaction() as con:
+                    features = pinned_views.holdout_features(
+                        con, use_case, model, version, holdout, context.run.run_id
+                    )
+            except view_definitions.ViewChangedError as error:
+                problem = str(error)
             return evaluation.Contender(
                 version=version.version,
                 estimator=artifacts.load(version.artifact_sha256, model.trusted_types),
                 signature=version.signature,
+                features=features,
+                problem=problem,
             )
 
         report = evaluation.evaluate(
             model,
-            snapshots.read(files.snapshot_folder / training_set.path, "holdout"),
+            holdout,
             contender(versions[-1]),
             None if champion is None else contender(versions[champion - 1]),
         )

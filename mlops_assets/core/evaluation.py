@@ -35,11 +35,17 @@ SEED = 0
 
 @dataclass(frozen=True)
 class Contender:
-    """A model version that takes part: its estimator and signature."""
+    """A model version that takes part: its estimator and signature.
+
+    ``features``: the holdout's rows with the features that this version is served, in the same
+    order, where those are not the declared ones. ``problem``: why it cannot be given them.
+    """
 
     version: int | None
     estimator: Any
     signature: Mapping[str, Any]
+    features: pd.DataFrame | None = None
+    problem: str | None = None
 
 
 @dataclass(frozen=True)
@@ -142,10 +148,12 @@ def evaluate(
     truth = labels(problem, holdout["label"])
     ours = _score(problem, challenger, holdout, truth)
     simple = _baseline(model, challenger.signature, truth)
-    theirs, champion_problem = None, None
-    if champion is not None:
+    theirs = None
+    champion_problem = None if champion is None else champion.problem
+    if champion is not None and champion_problem is None:
         try:
-            theirs = _score(problem, champion, holdout, truth)
+            own = holdout if champion.features is None else champion.features
+            theirs = _score(problem, champion, own, truth)
         except (scoring.SignatureError, scoring.ScoringError) as error:
             champion_problem = str(error)
     confidence = model.gate.confidence

@@ -14,13 +14,14 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from mlops_assets.core import feature_views, store, view_definitions
-from mlops_assets.core.retrieval import features
+from mlops_assets.core.retrieval import feature_rows, features
 from mlops_assets.core.view_definitions import ViewChangedError
 from mlops_assets.core.view_versions import view_version
 from mlops_assets.vocabulary import FeatureView, Model, UseCase
 
 if TYPE_CHECKING:
     import duckdb
+    import pandas as pd
 
     from mlops_assets.core.registry import ModelVersion
 
@@ -38,15 +39,8 @@ def served(
         If a view has been defined anew and the model's ``on_view_change`` is ``"refuse"``, or
         its former definition is not known.
     """
-    declared = {c.view.name: c.view for c in features(use_case, model)}
-    moved = sorted(
-        name
-        for name, trained_on in version.view_versions.items()
-        if name not in declared or view_version(declared[name]) != trained_on
-    )
-    if not moved:
-        return use_case, model
-    if model.on_view_change == "refuse":
+    moved = _moved(use_case, model, version)
+    if moved and model.on_view_change == "refuse":
         raise ViewChangedError(
             f"Version {version.version} of {model.name!r} was trained on other definitions of "
             f"{', '.join(moved)} than today's, and on_view_change is 'refuse': nothing was "
@@ -54,6 +48,33 @@ def served(
             f"{model.name}/training_set and what follows it), roll the definition back, or declare "
             "on_view_change='pinned'."
         )
+    return as_trained(con, use_case, model, version)
+
+
+def _moved(use_case: UseCase, model: Model, version: ModelVersion) -> list[str]:
+    """Views of the version that are defined otherwise today, or that the model has no more."""
+    declared = {c.view.name: c.view for c in features(use_case, model)}
+    return sorted(
+        name
+        for name, trained_on in version.view_versions.items()
+        if name not in declared or view_version(declared[name]) != trained_on
+    )
+
+
+def as_trained(
+    con: duckdb.DuckDBPyConnection, use_case: UseCase, model: Model, version: ModelVersion
+) -> tuple[UseCase, Model]:
+    """Return use case and model with the views and features that ``version`` was trained on.
+
+    Raises
+    ------
+    ViewChangedError
+        If a former definition is not known.
+    """
+    moved = _moved(use_case, model, version)
+    if not moved:
+        return use_case, model
+    declared = {c.view.name: c.view for c in features(use_case, model)}
     views = {
         name: view_definitions.pinned(con, name, trained_on) if name in moved else declared[name]
         for name, trained_on in version.view_versions.items()
@@ -73,6 +94,33 @@ def served(
     pinned_model = replace(model, features=[f"{owner[name]}.{name}" for name in wanted])
     others = [view for view in use_case.views if view.name not in views]
     return replace(use_case, views=[*views.values(), *others], models=[pinned_model]), pinned_model
+
+
+def holdout_features(
+    con: duckdb.DuckDBPyConnection,
+    use_case: UseCase,
+    model: Model,
+    version: ModelVersion,
+    holdout: pd.DataFrame,
+    run_id: str,
+) -> pd.DataFrame | None:
+    """Return what ``version`` is served for the rows of a holdout; ``None``: what they have.
+
+    Call it in a transaction: former definitions may have to be computed further.
+
+    Raises
+    ------
+    ViewChangedError
+        As ``as_trained`` and ``catch_up``.
+    """
+    trained_on = as_trained(con, use_case, model, version)
+    if trained_on == (use_case, model):
+        return None
+    days = holdout["partition_date"].dt.date
+    start, end = days.min(), days.max() + timedelta(days=1)
+    catch_up(con, *trained_on, end, run_id)
+    rows = feature_rows(con, *trained_on, start, end).df().set_index("row_key")
+    return rows.reindex(holdout["row_key"]).reset_index()
 
 
 def catch_up(

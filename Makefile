@@ -9,12 +9,14 @@ export DAGSTER_HOME := $(CURDIR)/data/dagster_home
 export OMP_WAIT_POLICY := PASSIVE
 HOME_READY := data/dagster_home/dagster.yaml
 
-.PHONY: demo ui test check format lock clean help
+.PHONY: demo ui test bench bench-point-in-time bench-feast-correctness bench-digest check format lock clean help
 
 help:
 	@echo "make demo    replay the flights of 2013 through the whole graph"
 	@echo "make ui      the Dagster UI on that history, at http://127.0.0.1:3000"
 	@echo "make test    the tests"
+	@echo "make bench   beside the peers, which uv fetches the first time: figures in data/bench"
+	@echo "             (one by one: bench-point-in-time, bench-feast-correctness, bench-digest)"
 	@echo "make check   format, lint, types, definitions"
 	@echo "make format  format the code"
 	@echo "make lock    resolve requirements.lock anew"
@@ -29,6 +31,20 @@ ui: $(READY) $(HOME_READY)
 
 test: $(READY) $(HOME_READY)
 	$(BIN)/pytest -n 2 --dist loadfile
+
+bench: bench-feast-correctness bench-point-in-time bench-digest
+
+# Each row's features as known at its moment: right where Feast is wrong ...
+bench-feast-correctness: $(READY)
+	$(BIN)/python -m mlops_assets_tests.benchmarks.feast_correctness
+
+# ... and how fast, beside Feast and DuckDB's own ASOF join. Takes some minutes, most of them Feast's.
+bench-point-in-time: $(READY)
+	$(BIN)/python -m mlops_assets_tests.benchmarks.bench_point_in_time
+
+# Ten thousand mutations of a table, and whether its digest sees them.
+bench-digest: $(READY)
+	$(BIN)/python -m mlops_assets_tests.benchmarks.bench_digest
 
 check: $(READY) $(HOME_READY)
 	$(BIN)/ruff format --check .

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from mlops_assets.core import store
 from mlops_assets.core.contracts import ColumnSpec
 from mlops_assets.core.store import SchemaChangeError
+from mlops_assets_tests.benchmarks import digest_mutations
 
 D1, D2, D3 = date(2013, 1, 1), date(2013, 1, 2), date(2013, 1, 3)
 
@@ -295,3 +296,13 @@ def test_any_sequence_of_writes_leaves_what_a_dictionary_would_hold(writes, data
             assert state.rows == len(expected[day])  # type: ignore[index]
             assert state.digest == store.content_digest(con, sql)
         assert set(store.partitions(con, "raw.x")) == set(expected)
+
+
+def test_no_mutation_of_a_table_goes_unseen(con):
+    digest_mutations.create_table(con, "base", 200)
+    seen = [
+        *digest_mutations.content_mutations(con, "base", 2_000, seed=3),
+        *digest_mutations.schema_mutations(con, "base", 50, seed=4),
+    ]
+    assert len(seen) == 2_050
+    assert all(seen)

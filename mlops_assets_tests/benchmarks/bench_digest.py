@@ -17,7 +17,7 @@ from mlops_assets_tests.benchmarks.digest_mutations import (
 from mlops_assets_tests.benchmarks.report import write_json
 
 CONTENT, SCHEMA = 9_500, 500
-MUTATED_ROWS, TIMED_ROWS, TIMES = 10_000, 1_000_000, 5
+MUTATED_ROWS, TIMED_ROWS, TIMES = 2_000, 1_000_000, 5
 
 
 def main() -> int:
@@ -25,7 +25,7 @@ def main() -> int:
     with duckdb.connect() as con:
         create_table(con, "base", MUTATED_ROWS)
         seen = [
-            *content_mutations(con, "base", CONTENT, seed=1, at_once=100),
+            *content_mutations(con, "base", CONTENT, seed=1, at_once=250),
             *schema_mutations(con, "base", SCHEMA, seed=2),
         ]
         create_table(con, "large", TIMED_ROWS)

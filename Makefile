@@ -74,7 +74,7 @@ $(READY): requirements.lock pyproject.toml
 	@if command -v uv >/dev/null; then \
 	    set -e; \
 	    test -x $(BIN)/python || uv venv --quiet --python "$$(command -v $(PYTHON))" .venv; \
-	    uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock; \
+	    uv pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes requirements.lock; \
 	    uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .; \
 	else \
 	    set -e; \

@@ -18,7 +18,6 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 import dagster as dg
-from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.definitions.run_request import InstigatorType
 from dagster._core.execution.api import execute_run
 from dagster._core.execution.plan.objects import ErrorSource
@@ -29,6 +28,7 @@ from dagster._core.remote_origin import (
 from dagster._core.scheduler.instigation import ScheduleInstigatorData, SensorInstigatorData
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
+from mlops_assets.replay.jobs import Jobs
 from mlops_assets.replay.ticks import RUN_KEY, Ticks
 
 SENSOR_NAME = "dagster/sensor_name"
@@ -109,6 +109,7 @@ class Daemon:
             repository_name=self.repository.name,
         )
         self.ticks = Ticks(instance, self.repository, self._origin)
+        self.jobs = Jobs(instance, self.repository, self._origin)
 
     def tick_sensor(self, name: str) -> list[dg.DagsterRun]:
         """Evaluate a sensor once; return the runs it asks for, made and not yet executed.
@@ -197,8 +198,7 @@ class Daemon:
 
     def execute(self, run: dg.DagsterRun) -> Finished:
         """Execute a run here; a failure or an interruption is returned, not raised."""
-        job = InMemoryJob(self.repository.get_job(run.job_name))
-        result = execute_run(job, run, self.instance, raise_on_error=False)
+        result = execute_run(self.jobs.for_run(run), run, self.instance, raise_on_error=False)
         error = ""
         if not result.success:
             failed = [e for e in result.all_events if e.is_step_failure]
@@ -248,7 +248,7 @@ class Daemon:
             kept = {name: value for name, value in run.tags.items() if name != INTERRUPTED}
             tags = {**kept, PARENT_RUN: run.run_id, ROOT_RUN: root}
             ready.append(
-                self._create(
+                self.jobs.create_run(
                     run.job_name,
                     run.run_config,
                     tags,
@@ -301,23 +301,4 @@ class Daemon:
     ) -> dg.DagsterRun:
         selection = frozenset(request.asset_selection) if request.asset_selection else None
         tags = {**tags, TICK: str(tick_id), REPLAY: self.location_name}
-        return self._create(job_name, request.run_config, tags, selection)
-
-    def _create(
-        self,
-        job_name: str,
-        run_config: Any,
-        tags: dict[str, str],
-        selection: Any,
-        **lineage: Any,
-    ) -> dg.DagsterRun:
-        job = self.repository.get_job(job_name)
-        return self.instance.create_run_for_job(
-            job_def=job,
-            run_config=run_config,
-            tags={**job.run_tags, **tags},
-            asset_selection=selection,
-            status=dg.DagsterRunStatus.NOT_STARTED,
-            remote_job_origin=self._origin.get_job_origin(job_name),
-            **lineage,
-        )
+        return self.jobs.create_run(job_name, request.run_config, tags, selection)

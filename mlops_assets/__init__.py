@@ -25,11 +25,13 @@ from mlops_assets.vocabulary import (
 
 if TYPE_CHECKING:
     from mlops_assets.build import build_definitions
+    from mlops_assets.notebook import FeatureStore
 
 __all__ = [
     "DeclarationError",
     "DriftPolicy",
     "Entity",
+    "FeatureStore",
     "FeatureView",
     "Label",
     "Model",
@@ -49,4 +51,8 @@ def __getattr__(name: str) -> Any:
         from mlops_assets.build import build_definitions
 
         return build_definitions
+    if name == "FeatureStore":
+        from mlops_assets.notebook import FeatureStore
+
+        return FeatureStore
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from mlops_assets.core import view_definitions
 from mlops_assets.core.feature_views import EVENT_TIME, KNOWN_AT, feature_names
+from mlops_assets.core.few_rows import is_bounded, look_up_few
 from mlops_assets.core.model_rows import create_labels, create_requests
 from mlops_assets.core.point_in_time import JoinSpec, look_up, side_by_side
 from mlops_assets.core.relations import (
@@ -64,9 +65,16 @@ def features(use_case: UseCase, model: Model) -> list[FeatureColumn]:
         If a feature does not exist, two have one name, or one has a name that the rows'
         own columns need.
     """
+    return resolve(use_case, model.features, f"Model {model.name!r}: features")
+
+
+def resolve(use_case: UseCase, references: Iterable[str], where: str) -> list[FeatureColumn]:
+    """Return the features that ``view`` and ``view.feature`` name; see ``features``.
+
+    ``where`` says in errors who asks.
+    """
     found: dict[str, FeatureColumn] = {}
-    where = f"Model {model.name!r}: features"
-    for reference in model.features:
+    for reference in references:
         view_name, _, wanted = reference.partition(".")
         view = use_case.view(view_name)
         names = feature_names(view)
@@ -150,10 +158,15 @@ def create_feature_rows(
     *,
     label: bool = False,
     label_known_before: datetime | None = None,
+    only: str | None = None,
 ) -> None:
-    """Make the temporary table ``into`` (a quoted name) with what ``feature_rows`` returns."""
+    """Make the temporary table ``into`` (a quoted name) with what ``feature_rows`` returns.
+
+    ``only``: quoted name of a table; of the rows, the few whose ``partition_date`` and
+    ``row_key`` it has, their features looked up by ``few_rows``.
+    """
     with temporary_tables(con) as temporary:
-        query = _query(con, use_case, model, start, end, label, label_known_before, temporary)
+        query = _query(con, use_case, model, start, end, label, label_known_before, temporary, only)
         con.execute(f"CREATE TEMP TABLE {into} AS {query}")
 
 
@@ -166,21 +179,30 @@ def _query(
     label: bool,
     label_known_before: datetime | None,
     temporary: TemporaryNames,
+    only: str | None = None,
 ) -> str:
     """Make the tables of rows, features and labels, and return the query over them."""
     columns = features(use_case, model)
     views = {c.view.name: c.view for c in columns}
     stored = {name: view for name, view in views.items() if isinstance(view, FeatureView)}
     needed = [f"raw.{model.rows.source}", *([f"raw.{model.label.source}"] if label else [])]
-    _require_written(use_case, model, missing_tables(con, needed))
+    reader = f"model {model.name!r}"
+    _require_written(use_case, reader, missing_tables(con, needed))
     requests = temporary("rows")
-    create_requests(con, use_case, model, columns, start, end, requests, label_known_before)
-    datasets = _datasets(con, use_case, model, stored.values(), start, end)
+    create_requests(con, use_case, model, columns, start, end, requests, label_known_before, only)
+    first, last = None, None
+    if only is not None:
+        [(first, last)] = con.execute(f"SELECT min(as_of), max(as_of) FROM {requests}").fetchall()
+    tables = datasets(con, use_case, reader, stored.values(), start, end)
     beside, aliases = [], {}
     for number, (name, view) in enumerate(stored.items()):
         found, aliases[name] = temporary(name), f"v{number}"
         wanted = tuple(c.name for c in columns if c.view is view)
-        look_up(con, requests, join_spec(view, wanted, datasets[name]), found)
+        spec = join_spec(view, wanted, tables[name])
+        if only is not None and is_bounded(spec):
+            look_up_few(con, requests, spec, found, first, last)
+        else:
+            look_up(con, requests, spec, found)
         beside.append((found, aliases[name]))
     selected = ["r.row_key", "r.as_of", "r.partition_date"]
     for number, column in enumerate(columns):
@@ -210,29 +232,38 @@ def join_spec(view: FeatureView, wanted: tuple[str, ...], dataset: str) -> JoinS
     )
 
 
-def _require_written(use_case: UseCase, model: Model, missing: Sequence[str]) -> None:
+def _require_written(use_case: UseCase, reader: str, missing: Sequence[str]) -> None:
     if missing:
         names = [name.replace(".", "/") for name in missing]
         raise NotComputedError(
-            f"Model {model.name!r} reads {', '.join(names)}, which has never been written: "
+            f"{', '.join(names)}, needed for {reader}, has never been written: "
             f"materialise {', '.join(f'{use_case.name}/{name}' for name in names)} first."
         )
 
 
-def _datasets(
+def datasets(
     con: duckdb.DuckDBPyConnection,
     use_case: UseCase,
-    model: Model,
+    reader: str,
     views: Iterable[FeatureView],
     start: date,
     end: date,
 ) -> dict[str, str]:
-    """Return the tables with the views' values, by the views' names."""
+    """Return the tables with the views' values by today's definitions, by the views' names.
+
+    ``reader`` says in errors for whom values of the days from ``start`` to before ``end`` are
+    needed.
+
+    Raises
+    ------
+    NotComputedError
+        If a view has never been computed, or has been defined anew since it was for these days.
+    """
     stored = view_definitions.stored(con, views)
     never = [f"features.{n}" for n, v in stored.items() if v.dataset is None and not v.former]
-    _require_written(use_case, model, never)
+    _require_written(use_case, reader, never)
     return {
-        name: _dataset(con, use_case, model, name, view, start, end)
+        name: _dataset(con, use_case, reader, name, view, start, end)
         for name, view in stored.items()
     }
 
@@ -240,7 +271,7 @@ def _datasets(
 def _dataset(
     con: duckdb.DuckDBPyConnection,
     use_case: UseCase,
-    model: Model,
+    reader: str,
     name: str,
     view: Stored,
     start: date,
@@ -262,7 +293,7 @@ def _dataset(
         if days or view.dataset is None:
             which = f"{first} to {last}" if days else "all that are needed"
             raise NotComputedError(
-                f"View {name!r} of model {model.name!r} has been defined anew, and its values "
+                f"View {name!r}, needed for {reader}, has been defined anew, and its values "
                 f"from {start} to before {end} are those of an earlier definition: materialise "
                 f"{use_case.name}/features/{name} for these days first ({which})."
             )

@@ -72,6 +72,9 @@ class Warehouse(DuckDBResource):
         IANA name of the zone that ``local_time(ts)`` converts UTC timestamps to.
     lock_timeout_seconds
         How long to wait for another process to let go of the file.
+    connection_config
+        More settings of DuckDB. With ``{"access_mode": "READ_ONLY"}`` nothing is ever written,
+        not even tables that are missing, and processes that do so read side by side.
 
     Examples
     --------
@@ -166,7 +169,8 @@ class Warehouse(DuckDBResource):
             try:
                 con.execute("SET TimeZone = 'UTC'")
                 define_local_time(con, self.timezone)
-                self._initialise(con)
+                if self.connection_config.get("access_mode") != "READ_ONLY":
+                    self._initialise(con)
             except BaseException:
                 con.close()
                 raise
@@ -228,7 +232,7 @@ class Warehouse(DuckDBResource):
             f"The database {self.path} is held by {holder}{f' (PID {pid})' if pid else ''}; gave "
             f"up after {self.lock_timeout_seconds:g} s. DuckDB lets one process at a time open a "
             f"file, readers included. {remedy}, then run this again; MLOPS_ASSETS_"
-            "LOCK_TIMEOUT_SECONDS sets how long to wait. To look around meanwhile, open a copy."
+            "LOCK_TIMEOUT_SECONDS sets how long to wait. A copy made meanwhile may not open."
         )
 
     def _initialise(self, con: duckdb.DuckDBPyConnection) -> None:

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mlops_assets.settings import Settings, SettingsError, load_settings
+from mlops_assets.terminal import show, show_impact, table
 from mlops_assets.vocabulary import DeclarationError, UseCase
 
 if TYPE_CHECKING:
     import duckdb
-    from rich.table import Table
 
 app = typer.Typer(
     add_completion=False,
@@ -126,16 +126,16 @@ def status(use_case: UseCaseOption = BUILT_IN) -> None:
     from mlops_assets.core import registry, store
 
     with _reading(use_case) as (case, _, con):
-        table = _table("data", "last day", "days", "rows")
+        listed = table("data", "last day", "days", "rows")
         for dataset in [f"raw.{s.name}" for s in case.sources] + [
             f"capture.{m.name}__predictions" for m in case.models
         ]:
             written = store.partitions(con, dataset)
             days = [day for day in written if day is not None]
             rows = sum(p.rows for p in written.values())
-            table.add_row(dataset, str(max(days, default="-")), str(len(days)), f"{rows:,}")
-        _print(table)
-        table = _table("model", "champion", "since", "last decision")
+            listed.add_row(dataset, str(max(days, default="-")), str(len(days)), f"{rows:,}")
+        show(listed)
+        listed = table("model", "champion", "since", "last decision")
         for model in case.models:
             events = registry.history(con, model.name)
             decisions = con.execute(
@@ -143,13 +143,13 @@ def status(use_case: UseCaseOption = BUILT_IN) -> None:
                 "WHERE model = $model ORDER BY partition_date DESC LIMIT 1",
                 {"model": model.name},
             ).fetchall()
-            table.add_row(
+            listed.add_row(
                 model.name,
                 f"version {events[-1].to_version}" if events else "none",
                 str(events[-1].effective_from) if events else "-",
                 f"{decisions[0][0]} {decisions[0][1]}: {decisions[0][2]}" if decisions else "-",
             )
-        _print(table)
+        show(listed)
 
 
 @app.command()
@@ -158,11 +158,11 @@ def models(use_case: UseCaseOption = BUILT_IN) -> None:
     from mlops_assets.core import registry
 
     with _reading(use_case) as (case, _, con):
-        table = _table("model", "version", "trained on", "rows", "data", "file", "serves")
+        listed = table("model", "version", "trained on", "rows", "data", "file", "serves")
         for model in case.models:
             champion = registry.champion(con, model.name)
             for version in registry.versions(con, model.name):
-                table.add_row(
+                listed.add_row(
                     model.name,
                     str(version.version),
                     f"{version.train_start} to {version.train_end}",
@@ -171,7 +171,7 @@ def models(use_case: UseCaseOption = BUILT_IN) -> None:
                     version.artifact_sha256[:12],
                     "champion" if version.version == champion else "",
                 )
-        _print(table)
+        show(listed)
 
 
 @app.command()
@@ -181,16 +181,32 @@ def history(model: str, use_case: UseCaseOption = BUILT_IN) -> None:
 
     with _reading(use_case) as (case, _, con):
         case.model(model)
-        table = _table("from", "version", "instead of", "by", "because")
+        listed = table("from", "version", "instead of", "by", "because")
         for event in registry.history(con, model):
-            table.add_row(
+            listed.add_row(
                 str(event.effective_from),
                 str(event.to_version),
                 str(event.from_version or "-"),
                 event.actor,
                 event.reason,
             )
-        _print(table)
+        show(listed)
+
+
+@app.command()
+def impact(
+    what: Annotated[str, typer.Argument(help="source.column, source, view.feature or feature.")],
+    use_case: UseCaseOption = BUILT_IN,
+    sql: Annotated[bool, typer.Option("--sql", help="Print the query that answers it.")] = False,
+) -> None:
+    """Show what a column or feature reaches: features, versions, predictions, reports."""
+    from mlops_assets.core import impact
+
+    with _reading(use_case) as (case, _, con):
+        if sql:
+            typer.echo(impact.as_script(impact.resolve(case, what)))
+        else:
+            show_impact(impact.impact(con, case, what))
 
 
 @app.command()
@@ -276,20 +292,3 @@ def _day(text: str | None) -> date | None:
         return date.fromisoformat(text)
     except ValueError as error:
         raise _UserError(f"{text!r} is no day; write YYYY-MM-DD.") from error
-
-
-def _table(*columns: str) -> Table:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    return table
-
-
-def _print(table: Table) -> None:
-    from rich.console import Console
-
-    console = Console()
-    console.print(table)
-    console.print()

@@ -226,6 +226,9 @@ class FeatureView:
     ttl
         How old a value may be when used, seen from the row that uses it; both ends
         inclusive. ``None``: any age.
+    freshness
+        How old the newest value of a day may be when the day ends; older, the check ``fresh``
+        warns. ``None``: the ttl.
     lookback
         How far before the computed days the sources are read, for windows and lags.
     """
@@ -239,6 +242,7 @@ class FeatureView:
     event_time: str | None = "event_time"
     known_at: str | None = None
     ttl: timedelta | None = None
+    freshness: timedelta | None = None
     lookback: timedelta = timedelta(0)
     description: str = ""
     owner: str = DEFAULT_OWNER
@@ -263,13 +267,25 @@ class FeatureView:
             "ttl",
             "must be positive; None means that values never expire",
         )
+        _require(
+            self.freshness is None or self.freshness > timedelta(0),
+            self,
+            "freshness",
+            "must be positive; None takes the ttl",
+        )
         _require(self.lookback >= timedelta(0), self, "lookback", "must not be negative")
         _require(
-            self.event_time is not None or (self.ttl is None and self.known_at is None),
+            self.event_time is not None
+            or (self.ttl is None and self.known_at is None and self.freshness is None),
             self,
             "event_time",
-            "a view without event time has neither ttl nor known_at",
+            "a view without event time has neither ttl nor known_at nor freshness",
         )
+
+    @property
+    def stale_after(self) -> timedelta | None:
+        """How old the newest value may be at a day's end; ``None``: any age."""
+        return self.freshness or self.ttl
 
     @property
     def partitioned(self) -> bool:

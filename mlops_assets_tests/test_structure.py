@@ -17,7 +17,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 #: Imports run from the left to the right only. Modules of one layer may import each other.
 LAYERS = [
-    {"definitions", "cli"},
+    {"definitions", "cli", "notebook"},
     {"use_cases", "replay"},
     {"build"},
     {"assets", "automation"},
@@ -28,6 +28,7 @@ LAYERS = [
     {"vocabulary"},
 ]
 HEAVY = {"pandas", "pandera", "sklearn", "scipy", "matplotlib", "skops", "pyarrow", "apprise"}
+HEAVY |= {"sqlglot"}
 
 
 def layer(name: str) -> int:

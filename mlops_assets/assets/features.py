@@ -1,14 +1,17 @@
 """Feature views: sources become ``features.<view>``, shared by all models."""
 
+import time
 from datetime import timedelta
 
 import dagster as dg
 
+from mlops_assets.assets import lineage
 from mlops_assets.assets.common import (
     asset_key,
     code_version,
     days_of,
     describe_day,
+    finite,
     graph_asset,
     table_schema,
 )
@@ -31,7 +34,8 @@ def feature_asset(use_case: UseCase, view: FeatureView) -> dg.AssetsDefinition:
         description=f"""{view.description}
 
         Entity: `{view.entity.name}` ({", ".join(view.entity.keys)}). {expiry}
-        Used by {", ".join(_users(use_case, view)) or "no model yet"}.""",
+        Used by {", ".join(_users(use_case, view)) or "no model yet"}.
+        Statistics of each day are in `monitoring.feature_statistics`.""",
         owner=view.owner,
         tags=view.tags,
         deps=[asset_key(use_case, "raw", source) for source in view.sources],
@@ -52,12 +56,25 @@ def feature_asset(use_case: UseCase, view: FeatureView) -> dg.AssetsDefinition:
         table=f"features.{view.name}",
     )
     def features(context: dg.AssetExecutionContext, warehouse: Warehouse):
-        from mlops_assets.core import contracts, feature_views
+        from mlops_assets.core import (
+            contracts,
+            feature_jumps,
+            feature_views,
+            lineage_records,
+            statistics_records,
+        )
+        from mlops_assets.core.reports import features as report_of
 
         days = days_of(context) if view.partitioned else []
         start, end = (days[0], days[-1] + timedelta(days=1)) if days else (None, None)
+        statistics = []
         with warehouse.transaction() as con:
+            began = time.perf_counter()
             report = feature_views.compute(con, use_case, view, start, end, context.run.run_id)
+            seconds = time.perf_counter() - began
+            if not report.problems:
+                lineage_records.record_view(con, use_case, view)
+                statistics = statistics_records.record(con, use_case, view, days, seconds)
 
         yield from checks.results(key, report)
         if report.problems:
@@ -66,17 +83,34 @@ def feature_asset(use_case: UseCase, view: FeatureView) -> dg.AssetsDefinition:
                 "See the check 'contract'.",
                 allow_retries=False,
             )
+        jumps = feature_jumps.jumps(statistics, days)
+        yield from checks.statistics_results(key, view, days, statistics, jumps)
+        measured = {row.partition_date: row for row in statistics}
         for day, written in report.partitions.items():
             if day is not None:
                 describe_day(
                     context,
                     day,
-                    {"dagster/partition_row_count": written.rows, "digest": written.digest},
+                    {
+                        "dagster/partition_row_count": written.rows,
+                        "digest": written.digest,
+                        "data_age_hours": finite(report_of.hours(measured[day].age_seconds)),
+                        "compute_seconds": finite(measured[day].compute_seconds),
+                    },
                 )
+        newest = days[-1] if days else None
+        derived = {
+            "statistics": dg.MetadataValue.md(
+                report_of.markdown(use_case, view, newest, statistics, jumps)
+            ),
+            **lineage.of_view(use_case, view),
+        }
+        if days:
+            describe_day(context, days[-1], derived)
         yield dg.MaterializeResult(
             metadata={
                 "dagster/column_schema": table_schema(contracts.columns(contracts.schema_of(view))),
-                **({} if days else {"dagster/row_count": report.partitions[None].rows}),
+                **({} if days else {"dagster/row_count": report.partitions[None].rows, **derived}),
             }
         )
 

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import dagster as dg
 
+from mlops_assets.assets import lineage
 from mlops_assets.assets.common import (
     asset_key,
     code_version,
@@ -77,6 +78,7 @@ def _performance(use_case: UseCase, model: Model) -> dg.AssetsDefinition:
                     model.metric: finite(performance.value(today, day, model.metric)),
                 },
             )
+        describe_day(context, days[-1], lineage.of_performance(use_case, model))
         if plot:
             describe_day(context, days[-1], {"plot": dg.MetadataValue.md(plot)})
         return dg.MaterializeResult(
@@ -135,6 +137,7 @@ def _drift_report(use_case: UseCase, model: Model) -> dg.AssetsDefinition:
                     "drifted_columns": sum(row.drifted for row in today),
                 },
             )
+        describe_day(context, days[-1], lineage.of_drift_report(use_case, model))
         if plot:
             describe_day(context, days[-1], {"plot": dg.MetadataValue.md(plot)})
         return dg.MaterializeResult(

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import dagster as dg
 
+from mlops_assets.assets import lineage
 from mlops_assets.assets.common import (
     asset_key,
     code_version,
@@ -83,6 +84,7 @@ def _predictions(use_case: UseCase, model: Model) -> dg.AssetsDefinition:
                     "newly_scored": report.new_rows,
                 },
             )
+        describe_day(context, days[-1], lineage.of_predictions(use_case, model))
         return dg.MaterializeResult(check_results=[checks.every_row_once(key, reports, expected)])
 
     return predictions
@@ -131,6 +133,7 @@ def _outcomes(use_case: UseCase, model: Model) -> dg.AssetsDefinition:
                     "maturity": "mature" if mature_until and day <= mature_until else "provisional",
                 },
             )
+        describe_day(context, days[-1], lineage.of_outcomes(use_case, model))
         yield from checks.join_rate(key, reports, mature_until)
         yield dg.MaterializeResult()
 

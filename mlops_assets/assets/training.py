@@ -9,6 +9,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from mlops_assets.assets import lineage
 from mlops_assets.assets.common import asset_key, code_version, graph_asset
 from mlops_assets.checks import models as checks
 from mlops_assets.resources.files import Files
@@ -81,7 +82,7 @@ def _training_set(use_case: UseCase, model: Model) -> dg.AssetsDefinition:
         warehouse: Warehouse,
         files: Files,
     ):
-        from mlops_assets.core import snapshots, store
+        from mlops_assets.core import lineage_records, snapshots, store
 
         with warehouse.transaction() as con:
             if config.cutoff:
@@ -107,6 +108,7 @@ def _training_set(use_case: UseCase, model: Model) -> dg.AssetsDefinition:
                 decision_id=config.decision_id,
                 run_id=context.run.run_id,
             )
+            lineage_records.record_training_set(con, use_case, model, built.digest)
         return dg.MaterializeResult(
             metadata={
                 "dagster/row_count": built.train_rows + built.holdout_rows,
@@ -117,6 +119,7 @@ def _training_set(use_case: UseCase, model: Model) -> dg.AssetsDefinition:
                 "digest": built.digest,
                 "view_versions": dg.MetadataValue.json(dict(built.view_versions)),
                 "reason": config.reason,
+                **lineage.of_training_set(use_case, model),
             },
             data_version=dg.DataVersion(built.digest),
         )

@@ -13,7 +13,10 @@ from mlops_assets.vocabulary import Model, UseCase
 #: What a retrain runs, in order.
 RETRAIN_STEPS = ("training_set", "model_version", "evaluation", "champion")
 #: What is computed for each model and day.
-DAILY_STEPS = ("predictions", "outcomes", "performance", "drift_report", "retrain_decision")
+DAILY_STEPS = (
+    *("predictions", "feature_consistency", "outcomes", "performance", "drift_report"),
+    "retrain_decision",
+)
 
 DAILY = "daily"
 REFRESH_STATIC = "refresh_static"

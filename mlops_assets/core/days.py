@@ -7,6 +7,7 @@ conversions between the two in Python belong here (in SQL: the ``local_time`` ma
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -34,6 +35,19 @@ def day_start(day: date, timezone: str) -> datetime:
     # cases above need.
     midnight = datetime.combine(day, time.min, tzinfo=ZoneInfo(timezone))
     return midnight.astimezone(UTC).replace(tzinfo=None)
+
+
+def constant_offset(days: Iterable[date], timezone: str) -> timedelta | None:
+    """Return how far local time is ahead of UTC; ``None`` if that changes within ``days``.
+
+    Where it is the same, adding it is much cheaper than converting each moment.
+    """
+    found = {
+        datetime.combine(midnight, time.min) - day_start(midnight, timezone)
+        for day in days
+        for midnight in (day, day + timedelta(days=1))
+    }
+    return found.pop() if len(found) == 1 else None
 
 
 def local_day(moment: datetime, timezone: str) -> date:

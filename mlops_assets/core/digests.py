@@ -55,34 +55,36 @@ def partition_digests(
     dates: Sequence[date] | None,
     exclude: Sequence[str] = (),
     types: dict[str, str] | None = None,
+    other_days: bool = False,
 ) -> dict[date | None, tuple[int, str]]:
     """Return the number of rows and the digest of each day, in one query.
 
     A day's digest is ``content_digest`` of its rows. ``dates`` is ``None``: all rows are one
     partition, ``None``. Days without rows have 0 rows and a digest of their own. ``types``
-    are the columns' types, where they are known already.
+    are the columns' types, where they are known already. With ``other_days``, days that are
+    not among ``dates`` and have rows are returned too.
     """
-    types = _counted(types or column_types(con, relation_sql), exclude)
-    if dates is None:
-        found = con.execute(
-            f"SELECT NULL, {_SUMS} FROM "
-            f"(SELECT {_row_hash(types)} AS n FROM {from_item(relation_sql)})"
-        ).fetchall()
-        wanted: list[date | None] = [None]
-    elif not dates:
+    if dates is not None and not dates and not other_days:
         return {}
+    types = _counted(types or column_types(con, relation_sql), exclude)
+    rows = f"{_row_hash(types)} AS n FROM {from_item(relation_sql)}"
+    if dates is None:
+        found = con.execute(f"SELECT NULL, {_SUMS} FROM (SELECT {rows})").fetchall()
     else:
+        where, bounds = "", {}
+        if dates and not other_days:
+            where = "WHERE partition_date BETWEEN $low AND $high"
+            bounds = {"low": min(dates), "high": max(dates)}
         found = con.execute(
-            f"SELECT partition_date, {_SUMS} FROM "
-            f"(SELECT partition_date, {_row_hash(types)} AS n FROM {from_item(relation_sql)} "
-            "WHERE partition_date BETWEEN $low AND $high) GROUP BY ALL",
-            {"low": min(dates), "high": max(dates)},
+            f"SELECT partition_date, {_SUMS} FROM (SELECT partition_date, {rows} {where}) "
+            "GROUP BY ALL",
+            bounds,
         ).fetchall()
-        wanted = [*sorted(set(dates))]
     sums = {row[0]: row[1:] for row in found}
+    wanted = [None] if dates is None else sorted(set(dates))
     return {
         day: (sums.get(day, (0, 0, 0))[0], _digest(types, *sums.get(day, (0, 0, 0))))
-        for day in wanted
+        for day in [*wanted, *(sums.keys() - set(wanted) if other_days else ())]
     }
 
 

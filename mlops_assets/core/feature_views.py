@@ -1,20 +1,20 @@
-"""Feature views: computing them into ``features.<view>`` and checking their contract.
+"""Feature views: computing them into ``features.<view>``.
 
-Their versions belong in ``view_versions``; how features are looked up for a row belongs in
-``point_in_time`` and ``retrieval``.
+What is checked of the rows belongs in ``view_checks``, versions of views in
+``view_versions``; how features are looked up for a row belongs in ``point_in_time`` and
+``retrieval``.
 """
 
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
-from mlops_assets.core import contracts, history, revisions, view_definitions
-from mlops_assets.core.days import day_start, days
+from mlops_assets.core import contracts, history, revisions, view_checks, view_definitions
+from mlops_assets.core.days import constant_offset, day_start, days
 from mlops_assets.core.relations import (
     column_types,
     from_item,
@@ -22,7 +22,7 @@ from mlops_assets.core.relations import (
     temporary_tables,
     utc,
 )
-from mlops_assets.core.sql import identifier, identifiers, table
+from mlops_assets.core.sql import identifier, table
 from mlops_assets.vocabulary import DeclarationError, FeatureView, OnDemandFeatures, UseCase
 
 if TYPE_CHECKING:
@@ -121,18 +121,22 @@ def compute(
         )
     with temporary_tables(con) as temporary:
         computed = temporary(view.name)
+        dates = None if start is None or end is None else days(start, end)
+        offset = constant_offset(dates or (), use_case.timezone)
         if view.sql is not None:
             query, parameters = _sql_query(use_case, view, start, end)
-            _store_result(con, view, query, parameters, computed)
+            types = _store_result(con, view, query, parameters, computed, offset)
         else:
             query = temporary("frame")
             con.register(query.strip('"'), _call(con, use_case, view, start, end))
             try:
-                _store_result(con, view, query, _bounds(use_case, start, end), computed)
+                parameters = _bounds(use_case, start, end)
+                types = _store_result(con, view, query, parameters, computed, offset)
             finally:
                 con.unregister(query.strip('"'))
         null_keys = _delete_null_keys(con, view, computed)
-        problems = _problems(con, view, computed)
+        key = [*view.entity.keys, *([EVENT_TIME] if view.partitioned else [])]
+        problems = view_checks.problems(con, view, computed, types, key, EVENT_TIME)
         if problems:
             return ViewReport({}, problems, null_keys)
         if into is None:
@@ -141,8 +145,8 @@ def compute(
             con,
             into or f"features.{view.name}",
             computed,
-            None if start is None or end is None else days(start, end),
-            key=[*view.entity.keys, *([EVENT_TIME] if view.partitioned else [])],
+            dates,
+            key=key,
             features=feature_names(view),
             now=history.data_now(con, use_case.timezone)
             or day_start(use_case.start, use_case.timezone),
@@ -222,8 +226,13 @@ def _store_result(
     query: str,
     parameters: Mapping[str, Any],
     into: str,
-) -> None:
-    """Run a view's query into the temporary table ``into``: keys, times, day, features."""
+    offset: timedelta | None,
+) -> dict[str, str]:
+    """Run a view's query into the temporary table ``into``: keys, times, day, features.
+
+    ``offset`` is how far local time is ahead throughout the days that are computed, if it is
+    the same. Returns the types of the query's columns.
+    """
     import duckdb
 
     try:
@@ -243,14 +252,18 @@ def _store_result(
             known_at = view.known_at or view.event_time
             event = utc(identifier(view.event_time), types[view.event_time], view.event_time)
             known = utc(identifier(known_at), types[known_at], known_at)
+            # Adding an offset is ten times as fast as asking for each row's.
+            local = f"local_time({event})" if offset is None else f"{event} + $offset::INTERVAL"
+            parameters = {**parameters, "offset": offset}
             selected += [
                 f"{event} AS {EVENT_TIME}",
                 f"{known} AS {KNOWN_AT}",
-                f"CAST(local_time({event}) AS DATE) AS partition_date",
+                f"CAST({local} AS DATE) AS partition_date",
             ]
             where = f"WHERE {event} IS NULL OR ({event} >= $start AND {event} < $end)"
         else:
             selected.append(f"TIMESTAMP '{revisions.ALWAYS}' AS {KNOWN_AT}")
+        selected.append(f"0::BIGINT AS {revisions.REVISION}")
         selected += [
             # A NaN is a missing value, and SQL knows only one kind of those.
             f"nullif({identifier(name)}, 'NaN'::{types[name]}) AS {identifier(name)}"
@@ -263,6 +276,7 @@ def _store_result(
             f"FROM {from_item(query)} {where}"
         )
         con.execute(statement, _used(statement, parameters))
+        return types
     except (duckdb.Error, ValueError) as error:
         raise ViewError(
             f"The {'query' if view.sql else 'frame'} of view {view.name!r} failed: {error}"
@@ -277,32 +291,3 @@ def _used(statement: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
 def _delete_null_keys(con: duckdb.DuckDBPyConnection, view: FeatureView, computed: str) -> int:
     null = " OR ".join(f"{identifier(key)} IS NULL" for key in view.entity.keys)
     return con.execute(f"DELETE FROM {computed} WHERE {null}").fetchall()[0][0]
-
-
-def _problems(con: duckdb.DuckDBPyConnection, view: FeatureView, computed: str) -> list[str]:
-    """What in the computed rows breaks the contract, one sentence for each reason."""
-    problems = []
-    key = list(view.entity.keys)
-    if view.partitioned:
-        key += [EVENT_TIME, KNOWN_AT]
-        timeless = con.execute(
-            f"SELECT count(*) FROM {computed} WHERE {EVENT_TIME} IS NULL"
-        ).fetchall()[0][0]
-        if timeless:
-            problems.append(f"{view.event_time} is missing in {timeless} rows.")
-    groups, rows = con.execute(
-        f"SELECT count(*), sum(n) FROM (SELECT count(*) AS n FROM {computed} "
-        f"GROUP BY {identifiers(key)} HAVING count(*) > 1)"
-    ).fetchall()[0]
-    if groups:
-        problems.append(
-            f"{rows} rows share {groups} values of ({', '.join(key)}), which must be unique: "
-            "aggregate, or choose one row, in the view."
-        )
-    frame = con.sql(f"SELECT {identifiers(feature_names(view))} FROM {computed}").df()
-    try:
-        rejects = contracts.validate(contracts.schema_of(view), frame).rejects
-    except contracts.ContractError as error:
-        return problems + [f"{problem}." for problem in error.problems]
-    counts = Counter(rule for rules in rejects["rules"] for rule in rules)
-    return problems + [f"{rule} ({count} rows)." for rule, count in sorted(counts.items())]

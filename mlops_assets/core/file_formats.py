@@ -1,4 +1,4 @@
-"""Reading one landed file into a frame, by its extension or by the source's own loader.
+"""Reading one landed file, by its extension or by the source's own loader.
 
 Values stay as they are in the file: CSV fields are text until ``coercion`` gives them the
 declared type, so that ``007`` stays text where text is declared. An empty field is missing.
@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import csv
 import json
-from io import BytesIO, StringIO
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
     from mlops_assets.vocabulary import Source
 
@@ -24,8 +25,8 @@ class Unreadable(ValueError):
     """A file cannot be read. The message says why, without naming the file."""
 
 
-def read_file(source: Source, path: Path, content: bytes) -> pd.DataFrame:
-    """Return the rows of a file.
+def read_file(source: Source, path: Path, content: bytes) -> pd.DataFrame | pa.Table:
+    """Return the rows of a file, those of Parquet in Arrow: ``as_frame`` makes a frame of them.
 
     Parameters
     ----------
@@ -62,13 +63,33 @@ def read_file(source: Source, path: Path, content: bytes) -> pd.DataFrame:
     return reader(content)
 
 
-def _parquet(content: bytes) -> pd.DataFrame:
+def as_frame(rows: pd.DataFrame | pa.Table) -> pd.DataFrame:
+    """Return what ``read_file`` returned as a frame.
+
+    Raises
+    ------
+    Unreadable
+        If pandas cannot hold a value.
+    """
+    import pandas as pd
+    import pyarrow as pa
+
+    if isinstance(rows, pd.DataFrame):
+        return rows
+    try:
+        # The pandas metadata is ignored: an index kept in the file is a column like others.
+        return rows.to_pandas(ignore_metadata=True)
+    except pa.ArrowException as error:
+        raise Unreadable(f"is no complete Parquet file ({_first_line(error)})") from error
+
+
+def _parquet(content: bytes) -> pa.Table:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        # The pandas metadata is ignored: an index kept in the file is a column like others.
-        return pq.read_table(BytesIO(content)).to_pandas(ignore_metadata=True)
+        # Not read_table: what it does for folders of files takes longer than reading one.
+        return pq.ParquetFile(pa.BufferReader(content)).read(use_threads=False)
     except (pa.ArrowException, OSError) as error:
         raise Unreadable(f"is no complete Parquet file ({_first_line(error)})") from error
 

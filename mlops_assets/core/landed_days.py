@@ -1,4 +1,4 @@
-"""One landed day on its way into the warehouse: its files, its rows, its report.
+"""Landed days on their way into the warehouse: their files, their rows, their reports.
 
 Finding files belongs in ``landed_files``, judging rows in ``landing``, writing them in
 ``landing_tables``.
@@ -7,20 +7,21 @@ Finding files belongs in ``landed_files``, judging rows in ``landing``, writing 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mlops_assets.core import contracts
-from mlops_assets.core.file_formats import Unreadable, read_file
+from mlops_assets.core.file_formats import Unreadable, as_frame, read_file
 from mlops_assets.core.landed_files import LandedFile
 from mlops_assets.core.row_checks import ContractError, RowProblems
 
 if TYPE_CHECKING:
     import pandas as pd
-    import pandera.pandas as pa
+    import pandera.pandas
+    import pyarrow as pa
 
     from mlops_assets.vocabulary import Source
 
@@ -61,83 +62,175 @@ class DayReport:
 
 
 @dataclass
+class ReadFile:
+    """A file that was read: its path from the landing folder, and what was in it."""
+
+    path: str
+    sha256: str = ""
+    size: int = 0
+    #: Its rows as read; ``None``: it could not be read, or equals another of the day.
+    given: pd.DataFrame | pa.Table | None = None
+    #: Why it cannot be used.
+    problem: str = ""
+    #: Rows of it that belong to its day.
+    rows: int = 0
+
+
+@dataclass
 class LandedDay:
     """A day on its way: what was read, and what is wrong with it."""
 
     day: date | None
     report: DayReport
-    #: Its rows with the declared columns and types; ``None``: no file, or refused.
-    frame: pd.DataFrame | None = None
-    #: The rows as read, for the record of those that are set aside.
-    given: list[pd.DataFrame] = field(default_factory=list)
+    #: By name.
+    files: list[ReadFile] = field(default_factory=list)
+    #: Problems of its rows, whose positions count from the day's first row.
     rows: RowProblems = field(default_factory=RowProblems)
-    #: (path relative to the landing folder, sha256, bytes, rows) of each file, by name
-    files: list[tuple[str, str, int, int]] = field(default_factory=list)
 
     def refuse(self, problem: str) -> None:
         """Keep the day as it is in the warehouse, for the reason given."""
         self.report.refused = True
         self.report.problems.append(problem)
 
-    def place(self, position: int) -> tuple[str, int]:
-        """Return the file of a row and the row's number in it, from 1."""
-        for path, _, _, n in self.files:
-            if position < n:
-                return path, position + 1
-            position -= n
+    @property
+    def length(self) -> int:
+        """Number of its rows in the frame of all days; 0: no file, or refused when read."""
+        return sum(file.rows for file in self.files)
+
+    def place(self, position: int) -> tuple[ReadFile, int]:
+        """Return the file of a row and the row's position in it."""
+        for file in self.files:
+            if position < file.rows:
+                return file, position
+            position -= file.rows
         raise IndexError(position)
 
 
-def read_day(
+def read_days(
     source: Source,
-    schema: pa.DataFrameSchema,
-    day: date | None,
-    files: Sequence[LandedFile],
+    schema: pandera.pandas.DataFrameSchema,
+    files: Mapping[date | None, Sequence[LandedFile]],
     landing: Path,
-) -> LandedDay:
-    """Read a day's files; the frame stays ``None`` if there is none or it was refused."""
+) -> tuple[list[LandedDay], pd.DataFrame | None]:
+    """Read the files of days: the days, and the rows of all that can be used, day after day.
 
+    The rows have the declared columns and types. There is no frame if there are no rows.
+    """
+    days = [
+        _read_day(source, day, found, landing)
+        for day, found in sorted(files.items(), key=lambda item: item[0] or date.min)
+    ]
+    frame = _conform_together(schema, [file for day in days for file in day.files])
+    if frame is None:
+        frames = [frame for day in days for frame in _conform_day(schema, day)]
+        frame = concatenate(frames) if frames else None
+    return days, frame
+
+
+def _read_day(
+    source: Source, day: date | None, files: Sequence[LandedFile], landing: Path
+) -> LandedDay:
     result = LandedDay(day, DayReport(files=len(files)))
     if not files:
         result.report.problems.append("no file landed")
-        return result
-    frames: list[pd.DataFrame] = []
     seen: dict[str, str] = {}
-    offset = 0
     for file in files:
-        path = file.path.relative_to(landing).as_posix()
+        read = ReadFile(file.path.relative_to(landing).as_posix())
+        result.files.append(read)
         try:
             content = file.path.read_bytes()
-            sha256 = hashlib.sha256(content).hexdigest()
-            if sha256 in seen:
-                result.report.notes.append(f"{path} equals {seen[sha256]} and was left out")
-                result.files.append((path, sha256, len(content), 0))
+            read.sha256, read.size = hashlib.sha256(content).hexdigest(), len(content)
+            if read.sha256 in seen:
+                result.report.notes.append(
+                    f"{read.path} equals {seen[read.sha256]} and was left out"
+                )
                 continue
-            seen[sha256] = path
+            seen[read.sha256] = read.path
             if len(content) != file.size:
                 raise Unreadable(
                     f"had {file.size} bytes when it was found and {len(content)} when it was "
                     "read: it is still being written; write files elsewhere and rename them here"
                 )
-            given = read_file(source, file.path, content)
-            frame, problems = contracts.conform(schema, given)
-            if frame.empty:
-                raise Unreadable("has no rows")
-        except (OSError, Unreadable, ContractError) as error:
-            result.refuse(f"{path}: {error}")
-            continue
-        for position, reasons in problems.found.items():
-            result.rows.found[offset + position] = reasons
-        offset += len(frame)
-        frames.append(frame)
-        result.given.append(given)
-        result.files.append((path, sha256, len(content), len(frame)))
-    if not result.report.refused:
-        result.frame = concatenate(frames)
+            read.given = read_file(source, file.path, content)
+        except (OSError, Unreadable) as error:
+            read.problem = str(error)
     return result
 
 
-def concatenate(frames: list[pd.DataFrame]) -> pd.DataFrame:
+def _conform_together(
+    schema: pandera.pandas.DataFrameSchema, files: Sequence[ReadFile]
+) -> pd.DataFrame | None:
+    """Conform the rows of all files at once, since that costs the same for one file and for ten.
+
+    Returns ``None`` unless all files are alike and have nothing wrong with them: what is said
+    of a file must not depend on others.
+    """
+    given = [file.given for file in files if file.given is not None]
+    if not given or any(file.problem for file in files):
+        return None
+    rows = _together(given)
+    if rows is None or not all(map(len, given)):
+        return None
+    try:
+        frame, problems = contracts.conform(schema, as_frame(rows))
+    except (Unreadable, ContractError):
+        return None
+    if problems:
+        return None
+    for file in files:
+        file.rows = 0 if file.given is None else len(file.given)
+    return frame
+
+
+def _together(given: Sequence[Any]) -> pd.DataFrame | pa.Table | None:
+    """Put the rows of files one below the other, if their columns are the same."""
+    import pandas as pd
+    import pyarrow as pa
+
+    first = given[0]
+    if all(isinstance(rows, pa.Table) for rows in given):
+        alike = all(rows.schema.equals(first.schema) for rows in given)
+        return pa.concat_tables(given) if alike else None
+    if all(isinstance(rows, pd.DataFrame) for rows in given):
+        alike = first.columns.is_unique and all(
+            rows.columns.equals(first.columns) and rows.dtypes.equals(first.dtypes)
+            for rows in given
+        )
+        return concatenate(given) if alike else None
+    return None
+
+
+def _conform_day(schema: pandera.pandas.DataFrameSchema, day: LandedDay) -> list[pd.DataFrame]:
+    """Conform the day's files one by one; no frames if it is refused."""
+    frames: list[pd.DataFrame] = []
+    offset = 0
+    for file in day.files:
+        try:
+            if file.problem:
+                raise Unreadable(file.problem)
+            if file.given is None:
+                continue
+            frame, problems = contracts.conform(schema, as_frame(file.given))
+            if frame.empty:
+                raise Unreadable("has no rows")
+        except (Unreadable, ContractError) as error:
+            day.refuse(f"{file.path}: {error}")
+            continue
+        for position, reasons in problems.found.items():
+            day.rows.found[offset + position] = reasons
+        offset += len(frame)
+        file.rows = len(frame)
+        frames.append(frame)
+    if day.report.refused:
+        for file in day.files:
+            file.rows = 0
+        day.rows = RowProblems()
+        return []
+    return frames
+
+
+def concatenate(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Put frames one below the other."""
     import pandas as pd
 
     return frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)

@@ -86,22 +86,22 @@ def scan(
         result.ignored.append((folder, "is a link that leads out of the landing folder"))
         return result
     for entry in _entries(folder):
-        path = Path(entry.path)
         reason = _unusable_name(entry, root)
         if reason is not None:
-            result.ignored.append((path, reason))
+            result.ignored.append((Path(entry.path), reason))
         elif not source.partitioned:
             _take(entry, source, None, result)
         elif not entry.is_dir():
-            result.ignored.append((path, "is not in a folder date=YYYY-MM-DD"))
+            result.ignored.append((Path(entry.path), "is not in a folder date=YYYY-MM-DD"))
         else:
             day = _day(entry.name)
             if isinstance(day, str):
-                result.ignored.append((path, day))
+                result.ignored.append((Path(entry.path), day))
             elif (start is not None and day < start) or (end is not None and day >= end):
-                result.ignored.append((path, f"is not a day from {start} to before {end}"))
+                reason = f"is not a day from {start} to before {end}"
+                result.ignored.append((Path(entry.path), reason))
             else:
-                for inner in _entries(Path(entry.path)):
+                for inner in _entries(entry.path):
                     reason = _unusable_name(inner, root)
                     if reason is not None:
                         result.ignored.append((Path(inner.path), reason))
@@ -110,7 +110,7 @@ def scan(
     return result
 
 
-def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
+def _entries(folder: Path | str) -> Iterator[os.DirEntry[str]]:
     with os.scandir(folder) as entries:
         yield from sorted(entries, key=lambda entry: entry.name)
 

@@ -18,13 +18,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlops_assets.core import contracts, landing_tables
-from mlops_assets.core.landed_days import DayReport, LandedDay, concatenate, read_day
+from mlops_assets.core.days import constant_offset
+from mlops_assets.core.landed_days import DayReport, LandedDay, read_days
 from mlops_assets.core.landed_files import LandedFile, Scan, scan
 from mlops_assets.core.row_checks import ContractError, RowProblems, check_rows
 from mlops_assets.vocabulary import DeclarationError
 
 if TYPE_CHECKING:
     import duckdb
+    import numpy as np
     import pandas as pd
     import pandera.pandas as pa
 
@@ -95,12 +97,10 @@ def ingest(
     for file in sorted(files, key=lambda f: f.path.name):
         if file.day in by_day:
             by_day[file.day].append(file)
-    days = [
-        read_day(source, schema, day, found, landing)
-        for day, found in sorted(by_day.items(), key=lambda item: item[0] or date.min)
-    ]
-    _judge(source, schema, timezone, [day for day in days if day.frame is not None])
-    landing_tables.write(con, source, specs, days, timezone, run_id, now)
+    days, frame = read_days(source, schema, by_day, landing)
+    if frame is not None:
+        _judge(source, schema, timezone, frame, [day for day in days if day.length])
+    landing_tables.write(con, source, specs, days, frame, timezone, run_id, now)
     return IngestReport({day.day: day.report for day in days})
 
 
@@ -115,26 +115,33 @@ def _check_times(source: Source, specs: Sequence[contracts.ColumnSpec]) -> None:
 
 
 def _judge(
-    source: Source, schema: pa.DataFrameSchema, timezone: str, days: list[LandedDay]
+    source: Source,
+    schema: pa.DataFrameSchema,
+    timezone: str,
+    frame: pd.DataFrame,
+    days: list[LandedDay],
 ) -> None:
-    """Find the rows of each day that break the contract, and refuse days with too many."""
+    """Find the rows of each day that break the contract, and refuse days with too many.
+
+    ``frame`` has the rows of ``days``, one day after the other: all days are checked at once,
+    since a check costs the same for a thousand rows and for ten.
+    """
+    import numpy as np
     import pandas as pd
 
-    if not days:
-        return
-    lengths = [len(day.frame) for day in days if day.frame is not None]
+    lengths = [day.length for day in days]
     starts = [sum(lengths[:i]) for i in range(len(lengths))]
-    together = concatenate([day.frame for day in days if day.frame is not None])
     problems = RowProblems()
     for day, start in zip(days, starts, strict=True):
         for position, reasons in day.rows.found.items():
             problems.found[start + position] = list(reasons)
-    # All days at once, since a check costs the same for a thousand rows and for ten.
-    labels = pd.Series(range(len(days))).repeat(lengths).reset_index(drop=True)
-    _other_days(source, timezone, together, labels, days, problems)
+    if source.partitioned:
+        landed = np.repeat(np.array([day.day for day in days], dtype="datetime64[D]"), lengths)
+        _other_days(source, timezone, frame, landed, days, problems)
     known = {position: list(reasons) for position, reasons in problems.found.items()}
+    groups = pd.Series(np.repeat(np.arange(len(days)), lengths))
     try:
-        entangled = check_rows(schema, together, source.key, problems, labels)
+        entangled = check_rows(schema, frame, source.key, problems, groups)
     except ContractError:
         entangled = True
     if entangled:
@@ -144,9 +151,9 @@ def _judge(
             own = RowProblems(
                 {p - start: r for p, r in known.items() if start <= p < start + length}
             )
-            assert day.frame is not None
+            rows = frame.iloc[start : start + length].reset_index(drop=True)
             try:
-                check_rows(schema, day.frame, source.key, own)
+                check_rows(schema, rows, source.key, own)
             except ContractError as error:
                 for problem in error.problems:
                     day.refuse(problem)
@@ -162,33 +169,36 @@ def _other_days(
     source: Source,
     timezone: str,
     frame: pd.DataFrame,
-    labels: pd.Series,
+    landed: np.ndarray,
     days: list[LandedDay],
     problems: RowProblems,
 ) -> None:
     """Reject the rows whose event is not of the local day they landed for."""
+    import numpy as np
     import pandas as pd
 
-    if not source.partitioned:
-        return
     name = source.event_time
     assert name is not None
-    local = frame[name].dt.tz_localize("UTC").dt.tz_convert(timezone).dt.tz_localize(None)
-    landed = labels.map(dict(enumerate(pd.Timestamp(day.day) for day in days)))
-    missing = local.isna()
-    other = ~missing & (local.dt.normalize() != landed)
-    unreported = missing & ~missing.index.isin(list(problems.found))
-    for position in unreported[unreported].index:
-        problems.add([position], f"{name}: is missing", [f"{name}: is missing"])
-    if other.any():
-        problems.add(
-            other[other].index,
-            f"{name}: is not of the day it landed for",
-            (
-                f"{name}: {time} in {timezone} is not of the day {day.date()} it landed for"
-                for time, day in zip(local[other], landed[other], strict=True)
-            ),
-        )
+    offset = constant_offset((day.day for day in days if day.day is not None), timezone)
+    local = (
+        frame[name].dt.tz_localize("UTC").dt.tz_convert(timezone).dt.tz_localize(None)
+        if offset is None
+        else frame[name] + offset
+    ).to_numpy()
+    missing = np.isnat(local)
+    for position in np.flatnonzero(missing):
+        if position not in problems.found:
+            problems.add([position], f"{name}: is missing", [f"{name}: is missing"])
+    other = np.flatnonzero(~missing & (local.astype("datetime64[D]") != landed))
+    problems.add(
+        other,
+        f"{name}: is not of the day it landed for",
+        (
+            f"{name}: {pd.Timestamp(local[position])} in {timezone} is not of the day "
+            f"{landed[position]} it landed for"
+            for position in other
+        ),
+    )
 
 
 def _tally(source: Source, day: LandedDay, length: int) -> None:

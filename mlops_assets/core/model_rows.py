@@ -35,12 +35,14 @@ def create_requests(
     end: date,
     into: str,
     known_before: datetime | None = None,
+    only: str | None = None,
 ) -> None:
     """Make the table of rows: key, moment, day, join keys, on-demand features.
 
     On-demand features get names of our own, because a feature is often called like the
     source's column that it is. A row that was corrected is taken as it was at its moment;
-    ``known_before``: only rows that were known before then (UTC) are there.
+    ``known_before``: only rows that were known before then (UTC) are there; ``only``: quoted
+    name of a table, only rows whose ``partition_date`` and ``row_key`` it has.
     """
     source = use_case.source(model.rows.source)
     raw = table(f"raw.{source.name}")
@@ -70,6 +72,9 @@ def create_requests(
         *(identifier(name) for name in kept if name not in ("as_of", "partition_date")),
         *(f"on_demand_{n}" for n, c in enumerate(columns) if isinstance(c.view, OnDemandFeatures)),
     ]
+    among = "true"
+    if only is not None:
+        among = f"(partition_date, {row_key}) IN (SELECT partition_date, row_key FROM {only})"
     versions = rows_as_of(con, source, moment, known_before)
     bounds: dict[str, Any] = {"start": start, "end": end}
     if "$known_before" in versions:
@@ -79,7 +84,7 @@ def create_requests(
         f"WITH moments AS (SELECT {own}, {moment} AS as_of FROM ({versions}) "
         "WHERE partition_date >= $start AND partition_date < $end), "
         f"wanted AS (SELECT *, {', '.join([f'{row_key} AS request_key', *on_demand])} "
-        f"FROM moments WHERE ({model.rows.where}\n) AND {known}) "
+        f"FROM moments WHERE ({model.rows.where}\n) AND {known} AND {among}) "
         f"SELECT {', '.join(selected)} "
         "FROM (FROM wanted ORDER BY partition_date, as_of, request_key)",
         bounds,

@@ -24,6 +24,7 @@ from mlops_assets.core.sql import identifier, identifiers, table
 if TYPE_CHECKING:
     import duckdb
 
+    from mlops_assets.core.staging import Frame
     from mlops_assets.core.store import PartitionWritten
 
 KNOWN_AT = "known_at"
@@ -49,8 +50,8 @@ def write(
     Parameters
     ----------
     computed
-        Quoted name of a table with ``key``, ``known_at``, ``features`` and, unless ``dates``
-        is ``None``, ``partition_date``.
+        Quoted name of a temporary table with ``key``, ``known_at``, ``features``, ``revision``
+        (0) and, unless ``dates`` is ``None``, ``partition_date``.
     key
         Columns of which at most one value is served at a time: the entity's keys and, for a
         view with days, the event time.
@@ -67,9 +68,8 @@ def write(
     """
     ledger = store.partitions(con, dataset, dates)
     again = [day for day in (dates if dates is not None else [None]) if day in ledger]
-    first = f"SELECT *, 0::BIGINT AS {REVISION} FROM {computed}"
     if not again:
-        return _replace(con, dataset, first, dates, run_id, columns)
+        return _replace(con, dataset, computed, dates, run_id, columns)
     names = [*key, *features, *(["partition_date"] if dates is not None else [])]
     same = " AND ".join(f"c.{identifier(k)} = l.{identifier(k)}" for k in key)
     differs = " OR ".join(f"c.{identifier(f)} IS DISTINCT FROM l.{identifier(f)}" for f in features)
@@ -101,19 +101,17 @@ def write(
             f"FROM latest l ANTI JOIN {fresh} c ON {same} WHERE {held}",
             {"now": now},
         )
-        con.execute(f"INSERT INTO {revised} BY NAME {first} WHERE NOT ({here})", days)
+        con.execute(f"INSERT INTO {revised} BY NAME FROM {computed} WHERE NOT ({here})", days)
         everything = f"FROM {stored} UNION ALL BY NAME FROM {revised}"
-        return _replace(con, dataset, everything, dates, run_id, columns)
+        return _replace(con, dataset, con.sql(everything), dates, run_id, columns)
 
 
 def _replace(
     con: duckdb.DuckDBPyConnection,
     dataset: str,
-    query: str,
+    rows: Frame,
     dates: Sequence[date] | None,
     run_id: str,
     columns: Sequence[ColumnSpec],
 ) -> dict[date | None, PartitionWritten]:
-    return store.replace_partitions(
-        con, dataset, con.sql(query), dates, run_id=run_id, columns=columns
-    )
+    return store.replace_partitions(con, dataset, rows, dates, run_id=run_id, columns=columns)

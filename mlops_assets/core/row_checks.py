@@ -186,6 +186,8 @@ def _duplicates(
     import pandas as pd
 
     keys = frame[key]
+    if not keys.duplicated().any():
+        return
     if groups is not None:
         keys = keys.assign(**{"": groups.reindex(frame.index)})
     shared = keys.duplicated(keep=False)

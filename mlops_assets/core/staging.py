@@ -6,7 +6,7 @@ the ledger, belong in ``store``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
     from mlops_assets.core.contracts import ColumnSpec
 
-Frame: TypeAlias = "duckdb.DuckDBPyRelation | pd.DataFrame | pa.Table"
+#: Rows to write; text is the quoted name of a temporary table that nobody else uses or changes.
+Frame: TypeAlias = "duckdb.DuckDBPyRelation | pd.DataFrame | pa.Table | str"
 
 #: Column with a row's day.
 PARTITION = "partition_date"
@@ -69,17 +70,15 @@ def staged(
     dates: Sequence[date] | None,
     columns: Sequence[ColumnSpec] | None,
 ) -> Iterator[Staged]:
-    """Copy ``rows`` into a temporary table that has the types of the table to be.
+    """Give ``rows`` as a temporary table that has the types of the table to be.
 
     A copy, because ``rows`` may read what is about to be deleted, and because what is
-    digested must be what is inserted.
+    digested must be what is inserted; a temporary table that has these types is taken as it is.
 
     Raises
     ------
     SchemaChangeError
         If a column has disappeared or changed its type, or a value does not fit.
-    ValueError
-        If there are rows of other days than ``dates``.
     """
     import duckdb
 
@@ -87,7 +86,11 @@ def staged(
         name = names("staged")
         with _registered(con, rows) as given:
             there = column_types(con, table(dataset)) if table_exists(con, dataset) else {}
-            wanted = _wanted_types(con, dataset, given, there, columns, dates)
+            types = column_types(con, given)
+            wanted = _wanted_types(con, dataset, given, types, there, columns, dates)
+            if isinstance(rows, str) and types == wanted:
+                yield Staged(given, wanted, there)
+                return
             casts = ", ".join(
                 f"CAST({identifier(column)} AS {type_}) AS {identifier(column)}"
                 for column, type_ in wanted.items()
@@ -98,7 +101,6 @@ def staged(
                 raise SchemaChangeError(
                     f"{dataset}: a value does not fit its column: {error}"
                 ) from error
-        _check_days(con, dataset, name, dates)
         yield Staged(name, wanted, there)
 
 
@@ -106,12 +108,12 @@ def _wanted_types(
     con: duckdb.DuckDBPyConnection,
     dataset: str,
     given: str,
+    types: dict[str, str],
     there: dict[str, str],
     columns: Sequence[ColumnSpec] | None,
     dates: Sequence[date] | None,
 ) -> dict[str, str]:
     """Return each column's type in the table to be; refuse what would lose something."""
-    types = column_types(con, given)
     declared = {spec.name: spec.type for spec in columns or ()}
     problems = [f"column {n} is declared and not in the rows" for n in declared if n not in types]
     problems += [f"column {n} ({t}) is gone" for n, t in there.items() if n not in types]
@@ -153,13 +155,15 @@ def _fits(con: duckdb.DuckDBPyConnection, given: str, name: str, type_: str, old
     return n == 0
 
 
-def _check_days(
-    con: duckdb.DuckDBPyConnection, dataset: str, staged: str, dates: Sequence[date] | None
-) -> None:
-    if dates is None:
-        return
-    found = con.execute(f"SELECT DISTINCT {PARTITION} FROM {staged}").fetchall()
-    other = sorted(str(day) for (day,) in found if day not in set(dates))
+def check_days(dataset: str, found: Iterable[date | None], dates: Sequence[date] | None) -> None:
+    """Refuse rows of other days than those that are written.
+
+    Raises
+    ------
+    ValueError
+        If ``found``, the days that rows have, are not all among ``dates``.
+    """
+    other = [] if dates is None else sorted(str(day) for day in {*found} - {*dates})
     if other:
         raise ValueError(
             f"{dataset}: rows of {', '.join(other[:5])}{'...' if len(other) > 5 else ''} are not "
@@ -172,6 +176,9 @@ def _registered(con: duckdb.DuckDBPyConnection, rows: Frame) -> Iterator[str]:
     """Give ``rows`` a name in SQL."""
     import duckdb
 
+    if isinstance(rows, str):
+        yield rows
+        return
     name = f"given_{next(_counter)}"
     con.register(name, rows)
     try:

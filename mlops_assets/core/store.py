@@ -13,17 +13,17 @@ content digests in ``digests``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.core import staging
 from mlops_assets.core.digests import content_digest, partition_digests
-from mlops_assets.core.relations import table_exists
+from mlops_assets.core.relations import missing_tables
 from mlops_assets.core.sql import identifier, identifiers, table
 from mlops_assets.core.staging import PARTITION, Frame, SchemaChangeError
-from mlops_assets.core.tables import create_tables
+from mlops_assets.core.tables import create_tables as create_fixed_tables
 
 if TYPE_CHECKING:
     import duckdb
@@ -35,7 +35,7 @@ __all__ = [
     "SchemaChangeError",
     "append_rows",
     "content_digest",
-    "create_table",
+    "create_tables",
     "initialise",
     "latest_day",
     "partitions",
@@ -67,14 +67,15 @@ class PartitionWritten:
 
 def initialise(con: duckdb.DuckDBPyConnection) -> None:
     """Make whatever schemas and fixed tables are missing; calling it again changes nothing."""
-    create_tables(con)
+    create_fixed_tables(con)
 
 
-def create_table(
-    con: duckdb.DuckDBPyConnection, dataset: str, columns: Sequence[ColumnSpec]
+def create_tables(
+    con: duckdb.DuckDBPyConnection, tables: Mapping[str, Sequence[ColumnSpec]]
 ) -> None:
-    """Make an empty table with these columns, unless it is there. The ledger stays as it is."""
-    if not table_exists(con, dataset):
+    """Make empty tables with these columns, unless they are there; the ledger stays as it is."""
+    for dataset in missing_tables(con, tables):
+        columns = tables[dataset]
         staging.create(con, dataset, {spec.name: spec.type for spec in columns}, columns)
 
 
@@ -126,8 +127,11 @@ def replace_partitions(
         If there are rows of other days than ``dates``.
     """
     with staging.staged(con, dataset, rows, dates, columns) as given:
+        written = partition_digests(
+            con, given.name, dates, digest_exclude, given.types, other_days=True
+        )
+        staging.check_days(dataset, written, dates)
         added = staging.create_or_extend(con, dataset, given, columns)
-        written = partition_digests(con, given.name, dates, digest_exclude, given.types)
         target = table(dataset)
         if dates is None:
             con.execute(f"DELETE FROM {target}")
@@ -170,6 +174,9 @@ def append_rows(
     """
     names = identifiers(key)
     with staging.staged(con, dataset, rows, dates, columns) as given:
+        if dates is not None:
+            days = con.execute(f"SELECT DISTINCT {PARTITION} FROM {given.name}").fetchall()
+            staging.check_days(dataset, (day for (day,) in days), dates)
         added = staging.create_or_extend(con, dataset, given, columns)
         null = " OR ".join(f"{identifier(name)} IS NULL" for name in key)
         [(total, distinct, without)] = con.execute(

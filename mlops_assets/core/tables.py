@@ -49,6 +49,17 @@ CREATE TABLE IF NOT EXISTS registry.feature_views (
     run_id VARCHAR,                 -- of the run that first used it
     recorded_at TIMESTAMP NOT NULL
 );
+CREATE TABLE IF NOT EXISTS registry.feature_lineage (
+    model VARCHAR,                  -- NULL: of the view, whoever uses it
+    training_digest VARCHAR,        -- of the training set that uses the feature so
+    view VARCHAR,                   -- NULL: the feature is the model's label
+    view_version VARCHAR,
+    feature VARCHAR NOT NULL,
+    source VARCHAR NOT NULL,
+    column_name VARCHAR NOT NULL,
+    kind VARCHAR NOT NULL,          -- value, rows, lookup, see core.column_lineage
+    assumed VARCHAR                 -- why every column was taken; NULL: read from the SQL
+);
 CREATE TABLE IF NOT EXISTS registry.training_sets (
     model VARCHAR NOT NULL,
     digest VARCHAR NOT NULL,        -- of all rows, columns and types
@@ -165,6 +176,44 @@ CREATE TABLE IF NOT EXISTS monitoring.drift (
     n_reference BIGINT NOT NULL,
     n_current BIGINT NOT NULL,
     status VARCHAR NOT NULL         -- ok, constant, no_reference, no_current, too_few
+);
+CREATE TABLE IF NOT EXISTS monitoring.feature_consistency (
+    model VARCHAR NOT NULL,
+    version INTEGER NOT NULL,       -- that made the predictions
+    partition_date DATE NOT NULL,
+    view VARCHAR,                   -- NULL: not known any more
+    feature VARCHAR NOT NULL,
+    compared BIGINT NOT NULL,       -- captured predictions of the sample, recomputed
+    mismatches BIGINT NOT NULL,
+    rate DOUBLE,                    -- of mismatches; NULL: nothing was compared
+    gone BIGINT NOT NULL,           -- of the sample, those whose row is no longer there
+    prediction_id VARCHAR,          -- an example of a mismatch, its values as text
+    captured VARCHAR,
+    recomputed VARCHAR,
+    status VARCHAR NOT NULL         -- compared, gone, not_recomputable
+);
+CREATE TABLE IF NOT EXISTS monitoring.feature_statistics (
+    view VARCHAR NOT NULL,
+    view_version VARCHAR NOT NULL,
+    partition_date DATE,            -- NULL for a view without days
+    feature VARCHAR NOT NULL,
+    kind VARCHAR NOT NULL,          -- number, category, other: which of the columns there are
+    rows BIGINT NOT NULL,           -- of the view on that day, as known now
+    null_rate DOUBLE,               -- NULL, like all that follow, where there are no rows
+    distinct_values BIGINT,
+    minimum DOUBLE,
+    q05 DOUBLE,
+    q25 DOUBLE,
+    median DOUBLE,
+    q75 DOUBLE,
+    q95 DOUBLE,
+    maximum DOUBLE,
+    mean DOUBLE,
+    deviation DOUBLE,               -- standard deviation, of the sample
+    top_share DOUBLE,               -- share of the most frequent category
+    newest_event TIMESTAMP,         -- of the view up to the end of the day
+    age_seconds DOUBLE,             -- how old that was when the day ended: data age
+    compute_seconds DOUBLE NOT NULL -- that the view took, shared among the days of the run
 );
 CREATE TABLE IF NOT EXISTS monitoring.retrain_decisions (
     decision_id VARCHAR NOT NULL,

@@ -16,9 +16,10 @@ import pandas as pd
 import pytest
 
 from mlops_assets.core import feature_views
+from mlops_assets.core.consistency import SAMPLE
 from mlops_assets.core.retrieval import feature_rows
 from mlops_assets.resources.warehouse import Warehouse
-from mlops_assets_tests.assets.conftest import CASE, Place, after, error_text, place
+from mlops_assets_tests.assets.conftest import CASE, Place, after, checks, error_text, place
 from mlops_assets_tests.support_tickets import START, TEAMS, generate, land
 
 MODEL = CASE.model("team")
@@ -258,6 +259,87 @@ def test_the_newest_day_is_drawn_and_every_day_is_described(lived):
     assert described["predictions"]["dagster/partition_row_count"].value == sum(
         lived.tickets()["day"] == LAST
     )
+
+
+def test_captured_features_are_compared_with_the_same_computed_again(lived):
+    rows = lived.world.frame("FROM monitoring.feature_consistency ORDER BY partition_date")
+    assert sorted(set(rows["partition_date"].dt.date)) == SERVED
+    assert rows["feature"].value_counts().to_dict() == dict.fromkeys(FEATURES, len(SERVED))
+    of_day = lived.tickets().groupby("day").size().clip(upper=SAMPLE)
+    assert rows.groupby("partition_date")["compared"].max().tolist() == of_day.tolist()
+    assert rows["mismatches"].sum() == 0
+    (check,) = checks(lived.runs["late"], "features_match")
+    assert check.passed
+    assert "5 features of" in check.description
+
+
+def test_a_captured_feature_that_is_not_what_it_should_be_is_an_error(lived):
+    day, table = SERVED[4], "capture.team__predictions"
+    with lived.world.warehouse.transaction() as con:
+        [(prediction, share)] = con.execute(
+            f"SELECT prediction_id, billing_share FROM {table} WHERE partition_date = ? "
+            "ORDER BY prediction_id LIMIT 1",
+            [day],
+        ).fetchall()
+    falsify = f"UPDATE {table} SET billing_share = ? WHERE prediction_id = ?"
+    try:
+        with lived.world.warehouse.transaction() as con:
+            con.execute(falsify, [7.5, prediction])
+        run = lived.world.run("daily", day, assets=[("team", "feature_consistency")])
+    finally:
+        with lived.world.warehouse.transaction() as con:
+            con.execute(falsify, [share, prediction])
+    (check,) = checks(run, "features_match")
+    assert not check.passed
+    assert check.severity.value == "ERROR"
+    assert f"{day}: billing_share differs in 1 of" in check.description
+    assert f"as in {prediction}: captured 7.5" in check.description
+    (event,) = run.get_asset_materialization_events()
+    report = event.materialization.metadata["report"].value
+    assert report.startswith("**1 of 5 features differ**")
+    again = lived.world.run("daily", day, assets=[("team", "feature_consistency")])
+    assert checks(again, "features_match")[0].passed
+
+
+def test_every_day_of_a_view_has_statistics_of_its_values(lived):
+    rows = lived.world.frame(
+        "FROM monitoring.feature_statistics WHERE partition_date IS NOT NULL "
+        "ORDER BY partition_date, feature"
+    )
+    values = lived.world.frame("FROM features.recent_resolutions")
+    assert set(rows["view"]) == {"recent_resolutions"}
+    for feature in ("resolved", "billing_share"):
+        mine = rows[rows["feature"] == feature]
+        assert mine["partition_date"].dt.date.tolist() == [
+            START + timedelta(days=n) for n in range((LAST - START).days + 1)
+        ]
+        for row in mine.itertuples():
+            day = values[values["partition_date"] == row.partition_date][feature]
+            assert row.rows == len(day)
+            assert row.mean == pytest.approx(day.mean(), nan_ok=True)
+            assert row.distinct_values == day.nunique()
+    plan = lived.world.frame("FROM monitoring.feature_statistics WHERE view = 'customer_profile'")
+    assert plan["kind"].tolist() == ["category"]
+    frequent = lived.frames["customers"]["plan"].value_counts(normalize=True).max()
+    assert plan["top_share"].tolist() == [pytest.approx(frequent)]
+
+
+def test_a_view_is_documented_and_checked_where_it_is_looked_at(lived):
+    event = next(
+        e.materialization
+        for e in lived.runs["late"].get_asset_materialization_events()
+        if e.asset_key.path[-1] == "recent_resolutions" and e.partition == LAST.isoformat()
+    )
+    text = event.metadata["statistics"].value
+    assert "| billing_share |" in text
+    assert "Used by team" in text
+    assert event.metadata["data_age_hours"].value == 4.0
+    assert event.metadata["compute_seconds"].value > 0
+    for name in ("no_jumps", "fresh"):
+        (check,) = checks(lived.runs["late"], name, "recent_resolutions")
+        assert check.severity.value == "WARN"
+    assert checks(lived.runs["late"], "fresh", "recent_resolutions")[0].passed
+    assert not checks(lived.runs["static"], "fresh")
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 import duckdb
 import pytest
 
-from mlops_assets.core.days import day_start, days, local_day
+from mlops_assets.core.days import constant_offset, day_start, days, local_day
 from mlops_assets.core.sql import define_local_time
 
 NEW_YORK = "America/New_York"
@@ -58,3 +58,21 @@ def test_the_last_day_is_not_included():
         date(2013, 3, 1),
     ]
     assert days(date(2013, 1, 1), date(2013, 1, 1)) == []
+
+
+@pytest.mark.parametrize(
+    ("timezone", "first", "last", "hours"),
+    [
+        (NEW_YORK, date(2013, 3, 1), date(2013, 3, 9), -5),
+        (NEW_YORK, date(2013, 3, 9), date(2013, 3, 10), None),
+        (NEW_YORK, date(2013, 3, 10), date(2013, 3, 10), None),
+        (NEW_YORK, date(2013, 3, 11), date(2013, 11, 2), -4),
+        # The same at both ends is not the same throughout.
+        (NEW_YORK, date(2013, 1, 1), date(2013, 12, 31), None),
+        ("America/Havana", date(2013, 11, 3), date(2013, 11, 3), None),
+        ("Asia/Kolkata", date(2013, 1, 1), date(2013, 12, 31), 5.5),
+    ],
+)
+def test_an_offset_is_only_given_where_no_clock_changes(timezone, first, last, hours):
+    found = constant_offset(days(first, last + timedelta(days=1)), timezone)
+    assert found == (None if hours is None else timedelta(hours=hours))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import duckdb
@@ -12,6 +12,7 @@ import pandera.pandas as pa
 import pytest
 
 from mlops_assets.core import store
+from mlops_assets.core.days import day_start
 from mlops_assets.core.landing import ingest, scan
 from mlops_assets.vocabulary import DeclarationError, Source
 
@@ -136,6 +137,36 @@ def test_days_ingested_one_by_one_or_together_are_the_same(world, tmp_path):
         n: [r[:-1] for r in t] for n, t in other.everything().items()
     }
     other.con.close()
+
+
+def test_files_that_are_not_alike_are_read_together_as_they_are_alone(world, tmp_path):
+    frames = {
+        (D1, "a.parquet"): rows(D1, 2),
+        (D1, "b.csv"): rows(D1, 4).iloc[2:],
+        (D2, "a.parquet"): rows(D2, 3).astype({"count": "int32"}),
+        (D3, "a.parquet"): rows(D3, 3).assign(temp=["cold", "colder", "coldest"]),
+        (D3, "b.parquet"): rows(D3, 4).iloc[3:],
+    }
+    alone = World(tmp_path / "other")
+    for where in (world, alone):
+        for (day, name), frame in frames.items():
+            where.land(frame, name, day)
+    together = world.ingest([D1, D2, D3])
+    assert together == {d: report for d in (D1, D2, D3) for report in [alone.ingest([d])[d]]}
+    assert [together[d].rows for d in (D1, D2, D3)] == [4, 3, 0]
+    assert together[D3].refused
+    assert "a.parquet" in together[D3].problems[0]
+
+
+@pytest.mark.parametrize("day", [date(2013, 3, 8), D1, D2, D3, date(2013, 11, 3)])
+def test_midnight_is_that_of_the_local_day_also_where_clocks_change(world, day):
+    start, end = day_start(day, ZONE), day_start(day + timedelta(days=1), ZONE)
+    micro = timedelta(microseconds=1)
+    at = pd.Series([start - micro, start, end - micro, end], dtype="datetime64[us]")
+    world.land(rows(day, at=at), day=day)
+    world.ingest([day])
+    assert world.all('SELECT "at" FROM raw.weather ORDER BY 1') == [(start,), (end - micro,)]
+    assert world.all("SELECT row_number FROM quarantine.weather ORDER BY 1") == [(1,), (4,)]
 
 
 def test_a_corrected_file_replaces_the_day(world):

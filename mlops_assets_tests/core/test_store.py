@@ -306,3 +306,24 @@ def test_no_mutation_of_a_table_goes_unseen(con):
     ]
     assert len(seen) == 2_050
     assert all(seen)
+
+
+def test_a_temporary_table_is_written_like_any_rows_and_left_alone(con):
+    columns = [ColumnSpec("k", "BIGINT", False), ColumnSpec("v", "DOUBLE", True)]
+    rows = frame((D1, 1, 1.0), (D2, 2, 2.0))
+    expected = write(con, rows, columns=columns, dataset="raw.y")
+    con.register("rows", rows)
+    for types in ("v::DOUBLE AS v, k::BIGINT AS k", "v::FLOAT AS v, k::INTEGER AS k"):
+        con.execute(
+            "CREATE OR REPLACE TEMP TABLE own AS "
+            f"SELECT {types}, partition_date::DATE AS partition_date FROM rows"
+        )
+        assert {d: p.digest for d, p in write(con, '"own"', columns=columns).items()} == {
+            d: p.digest for d, p in expected.items()
+        }
+        assert content(con) == content(con, "raw.y")
+        assert con.execute("SELECT count(*) FROM own").fetchall() == [(2,)]
+    before = content(con), ledger(con)
+    with pytest.raises(ValueError, match="2013-01-02 are not among the days"):
+        write(con, '"own"', [D1], columns=columns)
+    assert (content(con), ledger(con)) == before

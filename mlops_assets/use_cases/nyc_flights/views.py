@@ -140,27 +140,33 @@ rotation = FeatureView(
     # The archive has no flights to New York, so how late the aircraft will be back is judged
     # by its last flight from there. A row is made for the moment of its flight's prediction;
     # where that lies in the day before (departures before two), for midnight, so that a
-    # day's rows need no later day's timetable.
+    # day's rows need no later day's timetable. Legs are materialised, lest local times be
+    # worked out for those that are left out, which takes as long as all the rest.
     sql="""
-    WITH legs AS (
+    WITH legs AS MATERIALIZED (
         SELECT
             flight_id,
             scheduled_departure,
-            greatest(
-                scheduled_departure - INTERVAL 2 HOUR,
-                timezone('UTC', timezone(
-                    'America/New_York', date_trunc('day', local_time(scheduled_departure))
-                ))
-            ) AS event_time,
             lag(flight_id) OVER tail AS previous_id,
             lag(scheduled_departure) OVER tail AS previous_departure,
             lag(scheduled_arrival) OVER tail AS previous_arrival,
         FROM flight_schedule
         WHERE tail_number IS NOT NULL
         WINDOW tail AS (PARTITION BY tail_number ORDER BY scheduled_departure, flight_id)
-    ), known AS (
+        QUALIFY previous_departure >= scheduled_departure - INTERVAL 18 HOUR
+    ), turns AS (
         SELECT
             legs.*,
+            greatest(
+                scheduled_departure - INTERVAL 2 HOUR,
+                timezone('UTC', timezone(
+                    'America/New_York', date_trunc('day', local_time(scheduled_departure))
+                ))
+            ) AS event_time,
+        FROM legs
+    ), known AS (
+        SELECT
+            turns.*,
             departures.departure_delay,
             outcomes.arrival_delay,
             CASE
@@ -169,12 +175,11 @@ rotation = FeatureView(
                 WHEN previous_departure <= event_time THEN 1
                 ELSE 0
             END AS stage,
-        FROM legs
+        FROM turns
         LEFT JOIN flight_departures AS departures
             ON departures.flight_id = previous_id AND departures.known_at <= event_time
         LEFT JOIN flight_outcomes AS outcomes
             ON outcomes.flight_id = previous_id AND outcomes.known_at <= event_time
-        WHERE previous_departure >= legs.scheduled_departure - INTERVAL 18 HOUR
     )
     SELECT
         flight_id,
@@ -193,6 +198,8 @@ rotation = FeatureView(
     """,
     schema=rotation_schema,
     ttl=timedelta(hours=2),
+    # A day's last row is made two hours before its last departure, at 22:45 at the earliest.
+    freshness=timedelta(hours=4),
     lookback=timedelta(hours=24),
     owner=OWNER,
     description="What is known of the aircraft's previous leg two hours before its departure.",

@@ -87,7 +87,13 @@ def write(
             f"coalesce({REVISION}, 0) AS {REVISION} FROM {table(dataset)} WHERE {here}",
             days,
         )
-        con.execute(f"CREATE TEMP TABLE {fresh} AS FROM {computed} WHERE {here}", days)
+        # Of several values for one key, known one after the other, the last is what counts from
+        # now on; the others have had their time, and are not compared.
+        con.execute(
+            f"CREATE TEMP TABLE {fresh} AS FROM {computed} WHERE {here} QUALIFY row_number() OVER "
+            f"(PARTITION BY {identifiers(key)} ORDER BY {KNOWN_AT} DESC) = 1",
+            days,
+        )
         con.execute(
             f"CREATE TEMP TABLE {revised} AS WITH latest AS (FROM {stored} QUALIFY "
             f"row_number() OVER (PARTITION BY {identifiers(key)} "

@@ -200,6 +200,27 @@ def test_a_retracted_row_is_trained_on_only_as_long_as_it_was_known(con, tmp_pat
     assert len(then) == len(rows)
 
 
+def test_a_value_known_in_two_steps_is_not_revised_by_computing_it_again(con):
+    twice = kiosk.view(
+        sql="""
+        SELECT city, measured_at, published_at, degrees FROM weather
+        UNION ALL
+        SELECT city, measured_at, published_at + INTERVAL 5 HOUR, degrees + 1 FROM weather
+        """
+    )
+    bounds = START, START + timedelta(days=LANDED)
+    compute(con, CASE, twice, *bounds, "test")
+    again = compute(con, CASE, twice, *bounds, "test")
+    assert not any(written.changed for written in again.partitions.values())
+    day = START + timedelta(days=4)
+    rows = con.execute("FROM raw.weather WHERE partition_date = ?", [day]).df()
+    rows.loc[3, "degrees"] += 7
+    land(con, "weather", rows, day)
+    for changed in ([day], []):
+        report = compute(con, CASE, twice, *bounds, "test")
+        assert [d for d, written in report.partitions.items() if written.changed] == changed
+
+
 def test_landing_the_same_rows_again_keeps_no_version(con, archive):
     rows = archive["orders"]
     day = START + timedelta(days=2)

@@ -153,7 +153,7 @@ def _read_day(
                 )
             read.given = read_file(source, file.path, content)
         except (OSError, Unreadable) as error:
-            read.problem = str(error)
+            read.problem = str(error) or type(error).__name__
     return result
 
 

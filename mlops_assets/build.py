@@ -15,6 +15,7 @@ from mlops_assets import automation
 from mlops_assets.assets.consistency import consistency_asset
 from mlops_assets.assets.features import feature_asset
 from mlops_assets.assets.monitoring import monitoring_assets
+from mlops_assets.assets.promotion import promotion_assets
 from mlops_assets.assets.raw import raw_asset
 from mlops_assets.assets.serving import serving_assets
 from mlops_assets.assets.training import training_assets
@@ -64,6 +65,7 @@ def build_definitions(
     ]
     for model in use_case.models:
         assets += training_assets(use_case, model)
+        assets += promotion_assets(use_case, model)
         assets += serving_assets(use_case, model)
         assets.append(consistency_asset(use_case, model))
         assets += monitoring_assets(use_case, model)

@@ -123,7 +123,8 @@ def replay(
 @app.command()
 def status(use_case: UseCaseOption = BUILT_IN) -> None:
     """Say how far the data reach, what serves, and what was decided last."""
-    from mlops_assets.core import registry, store
+    from mlops_assets.core import registry
+    from mlops_assets.core.storage import store
 
     with _reading(use_case) as (case, _, con):
         listed = table("data", "last day", "days", "rows")
@@ -200,7 +201,7 @@ def impact(
     sql: Annotated[bool, typer.Option("--sql", help="Print the query that answers it.")] = False,
 ) -> None:
     """Show what a column or feature reaches: features, versions, predictions, reports."""
-    from mlops_assets.core import impact
+    from mlops_assets.core.lineage import impact
 
     with _reading(use_case) as (case, _, con):
         if sql:
@@ -231,7 +232,8 @@ def rollback(
 
 
 def _move(reference: str, name: str, version: int | None, reason: str) -> None:
-    from mlops_assets.core import registry, store
+    from mlops_assets.core import registry
+    from mlops_assets.core.storage import store
 
     with _explained():
         case, settings = load_use_case(reference), load_settings()
@@ -259,7 +261,8 @@ def _move(reference: str, name: str, version: int | None, reason: str) -> None:
 @app.command()
 def doctor(use_case: UseCaseOption = BUILT_IN) -> None:
     """Check the declarations, settings, folders and the database, and say what to mend."""
-    from mlops_assets.core import contracts, retrieval
+    from mlops_assets.core.features import retrieval
+    from mlops_assets.core.storage import contracts
 
     with _explained():
         case = load_use_case(use_case)

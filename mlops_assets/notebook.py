@@ -2,7 +2,7 @@
 
 ``FeatureStore`` opens the database for each call, reads, closes, and returns frames that
 depend on nothing. It cannot write, and makes no file. How features are looked up belongs in
-``core.feature_frames``.
+``core.features.feature_frames``.
 """
 
 from __future__ import annotations
@@ -109,8 +109,8 @@ class FeatureStore:
         WarehouseError
             If there is no database, or it cannot be opened.
         """
-        from mlops_assets.core.feature_frames import wanted_features, with_features
-        from mlops_assets.core.row_frames import moment
+        from mlops_assets.core.features.feature_frames import wanted_features, with_features
+        from mlops_assets.core.storage.row_frames import moment
 
         wanted = wanted_features(self.use_case, features)
         before = None if known_before is None else moment(known_before, "known_before")
@@ -143,7 +143,7 @@ class FeatureStore:
         """
         import pandas as pd
 
-        from mlops_assets.core.row_frames import AS_OF, RowsError, moment
+        from mlops_assets.core.storage.row_frames import AS_OF, RowsError, moment
 
         frame = keys if isinstance(keys, pd.DataFrame) else pd.DataFrame(list(keys))
         if AS_OF in frame.columns:
@@ -170,7 +170,8 @@ class FeatureStore:
         """
         import pandas as pd
 
-        from mlops_assets.core import contracts, retrieval
+        from mlops_assets.core.features import retrieval
+        from mlops_assets.core.storage import contracts
 
         users: dict[tuple[str, str], list[str]] = {}
         for model in self.use_case.models:
@@ -212,7 +213,7 @@ class FeatureStore:
         """
         import pandas as pd
 
-        from mlops_assets.core import snapshots
+        from mlops_assets.core.models import snapshots
 
         self.use_case.model(model)
         found = self.sql(
@@ -238,7 +239,7 @@ class FeatureStore:
 
     @contextmanager
     def _reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        from mlops_assets.core.relations import missing_tables
+        from mlops_assets.core.storage.relations import missing_tables
         from mlops_assets.resources.warehouse import Warehouse, WarehouseError
 
         if not self.database.is_file():

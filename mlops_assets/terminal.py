@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from mlops_assets.core.impact import Impact, Rows
+    from mlops_assets.core.lineage.impact import Impact, Rows
 
-#: What the kinds of derivation mean, see ``core.column_lineage``.
+#: What the kinds of derivation mean, see ``core.lineage.column_lineage``.
 _HOW = {"value": "its values", "rows": "decides which rows", "lookup": "decides which value"}
 
 

@@ -19,8 +19,9 @@ import pytest
 
 from mlops_assets.automation.schedules import range_tags
 from mlops_assets.build import build_definitions
-from mlops_assets.core import digests, feature_views
-from mlops_assets.core.retrieval import feature_columns, feature_rows
+from mlops_assets.core.features import feature_views
+from mlops_assets.core.features.retrieval import feature_columns, feature_rows
+from mlops_assets.core.storage import digests
 from mlops_assets.replay import replay
 from mlops_assets.resources.warehouse import Warehouse
 from mlops_assets.settings import Settings

@@ -20,10 +20,11 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 from mlops_assets import FeatureStore
-from mlops_assets.core import snapshots, sql, store
-from mlops_assets.core.feature_views import compute
-from mlops_assets.core.retrieval import NotComputedError, feature_columns, feature_rows
-from mlops_assets.core.row_frames import RowsError
+from mlops_assets.core.features.feature_views import compute
+from mlops_assets.core.features.retrieval import NotComputedError, feature_columns, feature_rows
+from mlops_assets.core.models import snapshots
+from mlops_assets.core.storage import sql, store
+from mlops_assets.core.storage.row_frames import RowsError
 from mlops_assets.resources.warehouse import LockTimeout, Warehouse, WarehouseError
 from mlops_assets.use_cases import nyc_flights
 from mlops_assets.vocabulary import DeclarationError

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from mlops_assets.vocabulary import UseCase
+from mlops_assets.vocabulary import Model, UseCase
 
 if TYPE_CHECKING:
-    from mlops_assets.core.contracts import ColumnSpec
+    from mlops_assets.core.storage.contracts import ColumnSpec
 
 #: Steps that open the DuckDB file; ``dagster.yaml`` lets one of them run at a time.
 POOL = "duckdb"
@@ -134,3 +134,11 @@ def finite(value: float | None) -> dg.MetadataValue:
 def describe_day(context: dg.AssetExecutionContext, day: date, metadata: Mapping[str, Any]) -> None:
     """Attach metadata to one day of a range."""
     context.add_asset_metadata(metadata, partition_key=day.isoformat())
+
+
+def missing(model: Model, step: str) -> dg.Failure:
+    """The failure of a step of ``model`` whose predecessor has not run."""
+    return dg.Failure(
+        f"{model.name} has no {step} yet: materialise {model.name}/{step} first.",
+        allow_retries=False,
+    )

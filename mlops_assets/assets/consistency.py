@@ -38,7 +38,7 @@ def consistency_asset(use_case: UseCase, model: Model) -> dg.AssetsDefinition:
         table="monitoring.feature_consistency",
     )
     def feature_consistency(context: dg.AssetExecutionContext, warehouse: Warehouse):
-        from mlops_assets.core import consistency
+        from mlops_assets.core.features import consistency
         from mlops_assets.core.reports import consistency as report_of
 
         days = days_of(context)

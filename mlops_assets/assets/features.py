@@ -40,8 +40,8 @@ def feature_asset(use_case: UseCase, view: FeatureView) -> dg.AssetsDefinition:
         tags=view.tags,
         deps=[asset_key(use_case, "raw", source) for source in view.sources],
         checks=checks.specs(key, view),
-        # Not core.feature_views.view_version: that one builds the schema, and pandera costs
-        # the code location a second.
+        # Not feature_views.view_version: that one builds the schema, and pandera costs the
+        # code location a second.
         version=code_version(
             view.sql,
             view.function,
@@ -56,14 +56,10 @@ def feature_asset(use_case: UseCase, view: FeatureView) -> dg.AssetsDefinition:
         table=f"features.{view.name}",
     )
     def features(context: dg.AssetExecutionContext, warehouse: Warehouse):
-        from mlops_assets.core import (
-            contracts,
-            feature_jumps,
-            feature_views,
-            lineage_records,
-            statistics_records,
-        )
+        from mlops_assets.core.features import feature_jumps, feature_views, statistics_records
+        from mlops_assets.core.lineage import lineage_records
         from mlops_assets.core.reports import features as report_of
+        from mlops_assets.core.storage import contracts
 
         days = days_of(context) if view.partitioned else []
         start, end = (days[0], days[-1] + timedelta(days=1)) if days else (None, None)

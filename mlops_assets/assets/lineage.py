@@ -6,7 +6,7 @@ Dagster's open-source UI shows ``dagster/column_lineage`` as JSON and draws it i
 Attached to materialisations, because working it out reads schemas and SQL, which loading the
 code location must not; worked out once in a process. Of a range of days only the last one
 carries it: the UI reads an asset's latest. It shows today's declarations; what each version
-was trained on is in ``registry.feature_lineage``, see ``core.impact``.
+was trained on is in ``registry.feature_lineage``, see ``core.lineage.impact``.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -25,7 +25,7 @@ _known: dict[tuple[Any, ...], tuple[Any, dict[str, Any]]] = {}
 def of_view(use_case: UseCase, view: FeatureView) -> dict[str, Any]:
     """Metadata of ``features/<view>``: keys, times and features from the sources' columns."""
 
-    from mlops_assets.core.column_lineage import view_lineage
+    from mlops_assets.core.lineage.column_lineage import view_lineage
     from mlops_assets.core.reports.lineage import markdown
 
     derived = view_lineage(use_case, view)
@@ -93,7 +93,7 @@ def of_drift_report(use_case: UseCase, model: Model) -> dict[str, Any]:
     """Metadata of ``<model>/drift_report``: values from features, predictions and labels."""
 
     def columns() -> Columns:
-        from mlops_assets.core.retrieval import feature_columns
+        from mlops_assets.core.features.retrieval import feature_columns
 
         predictions = asset_key(use_case, model.name, "predictions")
         said = [*feature_columns(use_case, model), "prediction", "score"]
@@ -109,7 +109,7 @@ def of_drift_report(use_case: UseCase, model: Model) -> dict[str, Any]:
 
 def _features(use_case: UseCase, model: Model) -> dict[str, list[dg.TableColumnDep]]:
     """Each feature of a model: from its view, and from the rows that it is looked up for."""
-    from mlops_assets.core.column_lineage import model_lineage
+    from mlops_assets.core.lineage.column_lineage import model_lineage
 
     found = {}
     for (view, feature), derivations in model_lineage(use_case, model).features.items():
@@ -126,7 +126,7 @@ def _features(use_case: UseCase, model: Model) -> dict[str, list[dg.TableColumnD
 
 
 def _label(use_case: UseCase, model: Model) -> list[dg.TableColumnDep]:
-    from mlops_assets.core.column_lineage import model_lineage
+    from mlops_assets.core.lineage.column_lineage import model_lineage
 
     return [_raw(use_case, d.source, d.column) for d in model_lineage(use_case, model).label]
 

@@ -51,9 +51,10 @@ def _performance(use_case: UseCase, model: Model) -> dg.AssetsDefinition:
         table="monitoring.performance",
     )
     def performance(context: dg.AssetExecutionContext, warehouse: Warehouse):
-        from mlops_assets.core import performance, registry
-        from mlops_assets.core.outcomes import refresh_start
+        from mlops_assets.core import registry
+        from mlops_assets.core.monitoring import performance
         from mlops_assets.core.reports import performance as report
+        from mlops_assets.core.serving.outcomes import refresh_start
 
         days = days_of(context)
         with warehouse.transaction() as con:
@@ -113,9 +114,9 @@ def _drift_report(use_case: UseCase, model: Model) -> dg.AssetsDefinition:
         table="monitoring.drift",
     )
     def drift_report(context: dg.AssetExecutionContext, warehouse: Warehouse):
-        from mlops_assets.core import drift
-        from mlops_assets.core.outcomes import refresh_start
+        from mlops_assets.core.monitoring import drift
         from mlops_assets.core.reports import drift as report
+        from mlops_assets.core.serving.outcomes import refresh_start
 
         days = days_of(context)
         with warehouse.transaction() as con:
@@ -175,8 +176,8 @@ def _retrain_decision(use_case: UseCase, model: Model) -> dg.AssetsDefinition:
         table="monitoring.retrain_decisions",
     )
     def retrain_decision(context: dg.AssetExecutionContext, warehouse: Warehouse):
-        from mlops_assets.core import retraining
         from mlops_assets.core.reports import decisions as report
+        from mlops_assets.core.retraining import retraining
 
         days = days_of(context)
         with warehouse.transaction() as con:

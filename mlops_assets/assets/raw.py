@@ -37,7 +37,8 @@ def raw_asset(use_case: UseCase, source: Source) -> dg.AssetsDefinition:
         table=f"raw.{source.name}",
     )
     def raw(context: dg.AssetExecutionContext, warehouse: Warehouse, files: Files):
-        from mlops_assets.core import contracts, freshness, landing
+        from mlops_assets.core.landing import freshness, landing
+        from mlops_assets.core.storage import contracts
 
         days = days_of(context) if source.partitioned else None
         scan = landing.scan(files.landing_folder, source, use_case.start, use_case.end)

@@ -55,9 +55,10 @@ def _predictions(use_case: UseCase, model: Model) -> dg.AssetsDefinition:
         table=table,
     )
     def predictions(context: dg.AssetExecutionContext, warehouse: Warehouse, files: Files):
-        from mlops_assets.core import capture, registry
-        from mlops_assets.core.artifacts import ArtifactStore
-        from mlops_assets.core.expected_rows import expected_rows
+        from mlops_assets.core import registry
+        from mlops_assets.core.models.artifacts import ArtifactStore
+        from mlops_assets.core.serving import capture
+        from mlops_assets.core.serving.expected_rows import expected_rows
 
         artifacts = ArtifactStore(files.artifact_folder)
         days = days_of(context)
@@ -111,7 +112,8 @@ def _outcomes(use_case: UseCase, model: Model) -> dg.AssetsDefinition:
         table=f"capture.{model.name}__outcomes",
     )
     def outcomes(context: dg.AssetExecutionContext, warehouse: Warehouse):
-        from mlops_assets.core import capture, performance
+        from mlops_assets.core.monitoring import performance
+        from mlops_assets.core.serving import capture
 
         days = days_of(context)
         with warehouse.transaction() as con:

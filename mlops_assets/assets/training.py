@@ -1,7 +1,8 @@
-"""From data to champion: training set, model version, evaluation, promotion.
+"""From data to challenger: training set and model version.
 
 Each step reads what the one before recorded in the registry, never a value passed in
-memory, so that any of them can be run again by itself.
+memory, so that any of them can be run again by itself. What becomes of the challenger is in
+``promotion``.
 """
 
 from datetime import date, timedelta
@@ -10,7 +11,7 @@ from pathlib import Path
 import dagster as dg
 
 from mlops_assets.assets import lineage
-from mlops_assets.assets.common import asset_key, code_version, graph_asset
+from mlops_assets.assets.common import asset_key, code_version, graph_asset, missing
 from mlops_assets.checks import models as checks
 from mlops_assets.resources.files import Files
 from mlops_assets.resources.warehouse import Warehouse
@@ -40,13 +41,8 @@ class TrainingRequest(dg.Config):
 
 
 def training_assets(use_case: UseCase, model: Model) -> list[dg.AssetsDefinition]:
-    """The assets that lead from features to the champion of ``model``."""
-    return [
-        _training_set(use_case, model),
-        _model_version(use_case, model),
-        _evaluation(use_case, model),
-        _champion(use_case, model),
-    ]
+    """The assets ``training_set`` and ``model_version`` of ``model``."""
+    return [_training_set(use_case, model), _model_version(use_case, model)]
 
 
 def _training_set(use_case: UseCase, model: Model) -> dg.AssetsDefinition:
@@ -82,7 +78,9 @@ def _training_set(use_case: UseCase, model: Model) -> dg.AssetsDefinition:
         warehouse: Warehouse,
         files: Files,
     ):
-        from mlops_assets.core import lineage_records, snapshots, store
+        from mlops_assets.core.lineage import lineage_records
+        from mlops_assets.core.models import snapshots
+        from mlops_assets.core.storage import store
 
         with warehouse.transaction() as con:
             if config.cutoff:
@@ -147,13 +145,14 @@ def _model_version(use_case: UseCase, model: Model) -> dg.AssetsDefinition:
         table="registry.model_versions",
     )
     def model_version(context: dg.AssetExecutionContext, warehouse: Warehouse, files: Files):
-        from mlops_assets.core import identity, registry, scoring, snapshots, training
-        from mlops_assets.core.artifacts import ArtifactStore
+        from mlops_assets.core import registry
+        from mlops_assets.core.models import identity, scoring, snapshots, training
+        from mlops_assets.core.models.artifacts import ArtifactStore
 
         with warehouse.read() as con:
             training_set = snapshots.latest(con, model.name)
         if training_set is None:
-            raise _missing(model, "training_set")
+            raise missing(model, "training_set")
         artifacts = ArtifactStore(files.artifact_folder)
         fitted = training.fit(model, training_set, files.snapshot_folder)
         artifact = artifacts.save(fitted.estimator, model.trusted_types)
@@ -193,154 +192,6 @@ def _model_version(use_case: UseCase, model: Model) -> dg.AssetsDefinition:
         )
 
     return model_version
-
-
-def _evaluation(use_case: UseCase, model: Model) -> dg.AssetsDefinition:
-    @graph_asset(
-        use_case,
-        model.name,
-        "evaluation",
-        daily=False,
-        kinds={"duckdb"},
-        description=f"""Challenger, champion and a simple baseline of `{model.name}` on the same
-        holdout, which is later than what the challenger was trained on: metrics, paired
-        differences and slices, with intervals.""",
-        owner=model.owner,
-        deps=[asset_key(use_case, model.name, "model_version")],
-        version=code_version(model.gate, model.slices),
-        table="registry.evaluations",
-    )
-    def evaluation(context: dg.AssetExecutionContext, warehouse: Warehouse, files: Files):
-        from mlops_assets.core import (
-            evaluation,
-            pinned_views,
-            registry,
-            reports,
-            snapshots,
-            view_definitions,
-        )
-        from mlops_assets.core.artifacts import ArtifactStore
-
-        with warehouse.read() as con:
-            versions = registry.versions(con, model.name)
-            champion = registry.champion(con, model.name)
-            training_set = snapshots.latest(con, model.name)
-        if not versions or training_set is None:
-            raise _missing(model, "model_version")
-        artifacts = ArtifactStore(files.artifact_folder)
-        holdout = snapshots.read(files.snapshot_folder / training_set.path, "holdout")
-
-        def contender(version: registry.ModelVersion) -> evaluation.Contender:
-            features, problem = None, None
-            try:
-                with warehouse.transaction() as con:
-                    features = pinned_views.holdout_features(
-                        con, use_case, model, version, holdout, context.run.run_id
-                    )
-            except view_definitions.ViewChangedError as error:
-                problem = str(error)
-            return evaluation.Contender(
-                version=version.version,
-                estimator=artifacts.load(version.artifact_sha256, model.trusted_types),
-                signature=version.signature,
-                features=features,
-                problem=problem,
-            )
-
-        report = evaluation.evaluate(
-            model,
-            holdout,
-            contender(versions[-1]),
-            None if champion is None else contender(versions[champion - 1]),
-        )
-        with warehouse.transaction() as con:
-            registry.record_evaluation(con, training_set, report, run_id=context.run.run_id)
-        return dg.MaterializeResult(
-            metadata={
-                "report": dg.MetadataValue.md(reports.evaluation_markdown(model, report)),
-                "holdout_rows": report.rows,
-            }
-        )
-
-    return evaluation
-
-
-def _champion(use_case: UseCase, model: Model) -> dg.AssetsDefinition:
-    key = asset_key(use_case, model.name, "champion")
-
-    @graph_asset(
-        use_case,
-        model.name,
-        "champion",
-        daily=False,
-        kinds={"duckdb"},
-        description=f"""The promotion decision, and the version that serves `{model.name}`.
-
-        The alias `champion` moves only when the challenger passes the gate; otherwise the
-        champion goes on serving. A new champion serves from the first day not yet scored.""",
-        owner=model.owner,
-        deps=[asset_key(use_case, model.name, "evaluation")],
-        checks=checks.champion_specs(key, model),
-        version=code_version(model.gate),
-        table="registry.alias_events",
-    )
-    def champion(context: dg.AssetExecutionContext, warehouse: Warehouse):
-        from mlops_assets.core import gate, registry, reports, store
-
-        with warehouse.transaction() as con:
-            evaluated = registry.latest_evaluation(con, model.name)
-            if evaluated is None:
-                raise _missing(model, "evaluation")
-            verdict = gate.decide(
-                model.gate, evaluated.report, problem=model.problem, metric=model.metric
-            )
-            promotion_id = registry.record_promotion(
-                con,
-                model.name,
-                evaluated.version,
-                verdict,
-                champion_version=evaluated.champion_version,
-                evaluation_id=evaluated.evaluation_id,
-                gate=model.gate,
-                run_id=context.run.run_id,
-            )
-            if verdict.promoted:
-                scored = store.latest_day(con, f"capture.{model.name}__predictions")
-                registry.move_alias(
-                    con,
-                    model.name,
-                    "champion",
-                    evaluated.version,
-                    expected_from=evaluated.champion_version,
-                    effective_from=max(
-                        evaluated.holdout_end,
-                        evaluated.holdout_end if scored is None else scored + timedelta(days=1),
-                    ),
-                    actor=f"run {context.run.run_id}",
-                    reason="; ".join(verdict.reasons),
-                    promotion_id=promotion_id,
-                )
-            serving = registry.champion(con, model.name)
-            history = registry.history(con, model.name)
-        return dg.MaterializeResult(
-            metadata={
-                "decision": dg.MetadataValue.md(
-                    reports.promotion_markdown(model, evaluated, verdict, history)
-                ),
-                "champion_version": serving if serving is not None else "none",
-                "promoted": verdict.promoted,
-            },
-            check_results=[checks.gate(key, verdict, evaluated.version)],
-        )
-
-    return champion
-
-
-def _missing(model: Model, step: str) -> dg.Failure:
-    return dg.Failure(
-        f"{model.name} has no {step} yet: materialise {model.name}/{step} first.",
-        allow_retries=False,
-    )
 
 
 def _importance_table(importance: dict[str, float]) -> dg.MetadataValue:

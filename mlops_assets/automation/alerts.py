@@ -6,7 +6,7 @@ and of running runs. It is a plain sensor, because a run-failure sensor whose bo
 not run again for the same event: here the cursor moves on only after the outbox has what
 was found, and delivery is the outbox's own affair.
 
-What counts as an alert is decided in ``core.alerting``, where it goes in
+What counts as an alert is decided in ``core.alerts.alerting``, where it goes in
 ``resources.notifier``.
 """
 
@@ -22,8 +22,8 @@ import dagster as dg
 from dagster._core.event_api import EventLogCursor
 
 from mlops_assets.automation.schedules import RANGE_END, RANGE_START
-from mlops_assets.core.alerting import Observation
-from mlops_assets.core.delivery import deliver
+from mlops_assets.core.alerts.alerting import Observation
+from mlops_assets.core.alerts.delivery import deliver
 from mlops_assets.resources.notifier import Notifier
 from mlops_assets.vocabulary import UseCase
 

@@ -1,6 +1,6 @@
 """The landing sensors: new files start runs for the days they touch.
 
-What counts as a complete file is the affair of ``core.landing``; reading one, of the raw
+What counts as a complete file is the affair of ``core.landing.landing``; reading one, of the raw
 assets. The sensor looks at names, sizes and times of files only, and never opens the
 DuckDB file.
 """
@@ -26,7 +26,7 @@ from mlops_assets.vocabulary import UseCase
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mlops_assets.core.landing import LandedFile
+    from mlops_assets.core.landing.landing import LandedFile
     from mlops_assets.settings import Settings
 
 #: Runs that one tick asks for; the days of the others stay new for the next tick.
@@ -98,7 +98,7 @@ def look(use_case: UseCase, landing: Path) -> Found:
 
     Files of days before the use case's start or after its end are told in ``outside``.
     """
-    from mlops_assets.core import landing as core
+    from mlops_assets.core.landing import landing as core
 
     found = Found({}, [], [])
     for source in use_case.sources:
@@ -258,7 +258,7 @@ def _static_landing(use_case: UseCase, settings: Settings) -> dg.SensorDefinitio
         description="New or replaced files of static sources: these are read in anew.",
     )
     def static_landing(context: dg.SensorEvaluationContext):
-        from mlops_assets.core import landing as core
+        from mlops_assets.core.landing import landing as core
 
         files = [
             file

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 if TYPE_CHECKING:
-    from mlops_assets.core.consistency import ConsistencyReport
+    from mlops_assets.core.features.consistency import ConsistencyReport
     from mlops_assets.vocabulary import Model
 
 #: Largest share of a day's sample in which a feature may differ.

@@ -11,9 +11,9 @@ import dagster as dg
 from mlops_assets.vocabulary import FeatureView
 
 if TYPE_CHECKING:
-    from mlops_assets.core.feature_jumps import Jump
-    from mlops_assets.core.feature_statistics import FeatureStatistics
-    from mlops_assets.core.feature_views import ViewReport
+    from mlops_assets.core.features.feature_jumps import Jump
+    from mlops_assets.core.features.feature_statistics import FeatureStatistics
+    from mlops_assets.core.features.feature_views import ViewReport
 
 #: Jumps and days that a description names; the report has them all.
 _NAMED = 5

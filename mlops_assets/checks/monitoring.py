@@ -14,8 +14,8 @@ import dagster as dg
 from mlops_assets.vocabulary import HIGHER_IS_BETTER, Model
 
 if TYPE_CHECKING:
-    from mlops_assets.core.drift import DriftRow
-    from mlops_assets.core.performance import PerformanceRow
+    from mlops_assets.core.monitoring.drift import DriftRow
+    from mlops_assets.core.monitoring.performance import PerformanceRow
 
 #: A drop this many times the declared one is an error, not a warning.
 SEVERE = 3.0

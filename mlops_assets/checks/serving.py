@@ -11,7 +11,7 @@ import dagster as dg
 from mlops_assets.vocabulary import Model
 
 if TYPE_CHECKING:
-    from mlops_assets.core.capture import CaptureReport, OutcomeReport
+    from mlops_assets.core.serving.capture import CaptureReport, OutcomeReport
 
 #: Below this share of labels on a mature day something is wrong with the labels' source.
 LEAST_JOIN_RATE = 0.8

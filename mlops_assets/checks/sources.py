@@ -11,7 +11,7 @@ import dagster as dg
 from mlops_assets.vocabulary import Source
 
 if TYPE_CHECKING:
-    from mlops_assets.core.landing import IngestReport, Scan
+    from mlops_assets.core.landing.landing import IngestReport, Scan
 
 #: Problems shown in a check's metadata; the count is always exact.
 SHOWN = 20

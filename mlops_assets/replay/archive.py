@@ -12,8 +12,8 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlops_assets.core.days import day_start
-from mlops_assets.core.sql import define_local_time, identifier
+from mlops_assets.core.storage.days import day_start
+from mlops_assets.core.storage.sql import define_local_time, identifier
 from mlops_assets.vocabulary import Source, UseCase
 
 if TYPE_CHECKING:

@@ -13,9 +13,10 @@ from dataclasses import replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from mlops_assets.core import metrics, scoring, sql
-from mlops_assets.core.relations import table_exists
-from mlops_assets.core.scored import Scored
+from mlops_assets.core.models import metrics, scoring
+from mlops_assets.core.models.scored import Scored
+from mlops_assets.core.storage import sql
+from mlops_assets.core.storage.relations import table_exists
 from mlops_assets.vocabulary import Model, UseCase
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-    from mlops_assets.core.artifacts import ArtifactStore
+    from mlops_assets.core.models.artifacts import ArtifactStore
 
 WEEK = timedelta(days=7)
 

@@ -1,7 +1,7 @@
 """Where alerts go: the log, a JSON-lines file, and any Apprise URL.
 
 Which alerts there are, and that they are retried, is the outbox's affair
-(``mlops_assets.core.alerting``).
+(``mlops_assets.core.alerts.alerting``).
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlops_assets.core.alerting import Alert, Outbox
-from mlops_assets.core.delivery import Sink
+from mlops_assets.core.alerts.alerting import Alert, Outbox
+from mlops_assets.core.alerts.delivery import Sink
 
 if TYPE_CHECKING:
     from pydantic import SecretStr

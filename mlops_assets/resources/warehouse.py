@@ -25,8 +25,8 @@ from typing import TYPE_CHECKING
 from dagster_duckdb import DuckDBResource
 from pydantic import Field
 
-from mlops_assets.core.sql import define_local_time
-from mlops_assets.core.store import initialise
+from mlops_assets.core.storage.sql import define_local_time
+from mlops_assets.core.storage.store import initialise
 
 if TYPE_CHECKING:
     import duckdb

@@ -10,7 +10,7 @@ import dagster as dg
 
 from mlops_assets.automation.schedules import range_tags
 from mlops_assets.build import build_definitions, default_resources
-from mlops_assets.core import digests
+from mlops_assets.core.storage import digests
 from mlops_assets.settings import Settings
 from mlops_assets_tests.support_tickets import USE_CASE as CASE
 

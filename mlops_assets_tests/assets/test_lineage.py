@@ -15,10 +15,10 @@ import pytest
 from typer.testing import CliRunner
 
 from mlops_assets.cli import app
-from mlops_assets.core import retrieval
-from mlops_assets.core.column_lineage import source_columns
-from mlops_assets.core.feature_views import feature_names
-from mlops_assets.core.impact import as_script, impact, resolve
+from mlops_assets.core.features import retrieval
+from mlops_assets.core.features.feature_views import feature_names
+from mlops_assets.core.lineage.column_lineage import source_columns
+from mlops_assets.core.lineage.impact import as_script, impact, resolve
 from mlops_assets.settings import PREFIX
 from mlops_assets_tests.assets.conftest import CASE, Place, after, error_text, place
 from mlops_assets_tests.support_tickets import START, generate, land

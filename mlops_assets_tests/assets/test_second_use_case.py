@@ -15,9 +15,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mlops_assets.core import feature_views
-from mlops_assets.core.consistency import SAMPLE
-from mlops_assets.core.retrieval import feature_rows
+from mlops_assets.core.features import feature_views
+from mlops_assets.core.features.consistency import SAMPLE
+from mlops_assets.core.features.retrieval import feature_rows
 from mlops_assets.resources.warehouse import Warehouse
 from mlops_assets_tests.assets.conftest import CASE, Place, after, checks, error_text, place
 from mlops_assets_tests.support_tickets import START, TEAMS, generate, land

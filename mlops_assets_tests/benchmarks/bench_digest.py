@@ -8,7 +8,7 @@ import time
 
 import duckdb
 
-from mlops_assets.core.digests import content_digest
+from mlops_assets.core.storage.digests import content_digest
 from mlops_assets_tests.benchmarks.digest_mutations import (
     content_mutations,
     create_table,

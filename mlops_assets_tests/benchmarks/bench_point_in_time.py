@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from mlops_assets.core.point_in_time import JoinSpec, point_in_time_table
+from mlops_assets.core.features.point_in_time import JoinSpec, point_in_time_table
 from mlops_assets_tests.benchmarks.feast_peer import Peer, View, feast
 from mlops_assets_tests.benchmarks.report import ROOT, write_json
 from mlops_assets_tests.benchmarks.synthetic_join import make_database

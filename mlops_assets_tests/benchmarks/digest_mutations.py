@@ -13,7 +13,7 @@ from datetime import date, timedelta
 
 import duckdb
 
-from mlops_assets.core.digests import content_digest, partition_digests
+from mlops_assets.core.storage.digests import content_digest, partition_digests
 
 #: Column types of the table, five columns of each.
 KINDS = {

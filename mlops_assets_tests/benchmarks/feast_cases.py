@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
-from mlops_assets.core.join_spec import JoinSpec
+from mlops_assets.core.features.join_spec import JoinSpec
 from mlops_assets_tests.benchmarks.feast_peer import View
 
 HOUR = timedelta(hours=1)

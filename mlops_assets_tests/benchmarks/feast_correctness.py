@@ -13,8 +13,8 @@ from typing import Any
 
 import duckdb
 
-from mlops_assets.core.join_spec import JoinSpec
-from mlops_assets.core.point_in_time import point_in_time_join
+from mlops_assets.core.features.join_spec import JoinSpec
+from mlops_assets.core.features.point_in_time import point_in_time_join
 from mlops_assets_tests.benchmarks import point_in_time_cases as cases
 from mlops_assets_tests.benchmarks.feast_cases import WRONG_CASES, WrongCase
 from mlops_assets_tests.benchmarks.feast_peer import FEAST, Peer, View, feast

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from mlops_assets.core.join_spec import JoinSpec
+from mlops_assets.core.features.join_spec import JoinSpec
 
 if TYPE_CHECKING:
     import duckdb

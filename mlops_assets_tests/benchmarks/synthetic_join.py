@@ -16,7 +16,7 @@ from pathlib import Path
 
 import duckdb
 
-from mlops_assets.core.point_in_time import JoinSpec, point_in_time_table
+from mlops_assets.core.features.point_in_time import JoinSpec, point_in_time_table
 
 FACTS, ROWS = 10_000_000, 1_000_000
 TTL = timedelta(days=30)

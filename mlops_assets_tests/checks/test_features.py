@@ -7,7 +7,7 @@ from datetime import timedelta
 import dagster as dg
 
 from mlops_assets.checks import features as checks
-from mlops_assets.core.feature_jumps import jumps
+from mlops_assets.core.features.feature_jumps import jumps
 from mlops_assets_tests.core import kiosk
 from mlops_assets_tests.core.kiosk import HOUR
 from mlops_assets_tests.core.test_feature_jumps import FIRST, quiet, row

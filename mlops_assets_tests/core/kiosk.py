@@ -12,8 +12,8 @@ from typing import Any
 import duckdb
 import pandas as pd
 
-from mlops_assets.core import sql, store
-from mlops_assets.core.days import day_start, days
+from mlops_assets.core.storage import sql, store
+from mlops_assets.core.storage.days import day_start, days
 from mlops_assets.vocabulary import (
     Entity,
     FeatureView,
@@ -219,7 +219,7 @@ def fill(con: duckdb.DuckDBPyConnection, number_of_days: int = 12) -> None:
 
 def compute_all(con: duckdb.DuckDBPyConnection, case: UseCase, end: date) -> None:
     """Compute every view up to before ``end``."""
-    from mlops_assets.core.feature_views import compute
+    from mlops_assets.core.features.feature_views import compute
 
     for one in case.feature_views:
         bounds = (case.start, end) if one.partitioned else (None, None)

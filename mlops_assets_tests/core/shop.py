@@ -14,10 +14,12 @@ import duckdb
 import numpy as np
 import pandas as pd
 
-from mlops_assets.core import registry, snapshots, sql, store, training
-from mlops_assets.core.artifacts import ArtifactStore
-from mlops_assets.core.days import day_start
-from mlops_assets.core.evaluation import Contender, evaluate
+from mlops_assets.core import registry
+from mlops_assets.core.models import snapshots, training
+from mlops_assets.core.models.artifacts import ArtifactStore
+from mlops_assets.core.models.evaluation import Contender, evaluate
+from mlops_assets.core.storage import sql, store
+from mlops_assets.core.storage.days import day_start
 from mlops_assets.vocabulary import (
     DriftPolicy,
     Label,
@@ -246,7 +248,7 @@ class Shop:
         return self.estimators[version]
 
     def capture(self, first: int, last: int) -> dict[date, Any]:
-        from mlops_assets.core import capture
+        from mlops_assets.core.serving import capture
 
         at = datetime(2030, 1, 1)
         return capture.capture_predictions(
@@ -254,7 +256,7 @@ class Shop:
         )
 
     def join(self, first: int, last: int) -> dict[date, Any]:
-        from mlops_assets.core import capture
+        from mlops_assets.core.serving import capture
 
         return capture.join_outcomes(
             self.con, self.use_case, self.model, day(first), day(last + 1), "run"
@@ -262,7 +264,9 @@ class Shop:
 
     def monitor(self, first: int, last: int) -> None:
         """Everything that happens daily after landing, and its writing."""
-        from mlops_assets.core import capture, drift, performance, retraining
+        from mlops_assets.core.monitoring import drift, performance
+        from mlops_assets.core.retraining import retraining
+        from mlops_assets.core.serving import capture
 
         begins, ends = day(first), day(last + 1)
         self.capture(first, last)

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from mlops_assets.core.alerting import Observation, Outbox
-from mlops_assets.core.delivery import MAX_FAILURES_IN_A_ROUND, deliver
+from mlops_assets.core.alerts.alerting import Observation, Outbox
+from mlops_assets.core.alerts.delivery import MAX_FAILURES_IN_A_ROUND, deliver
 
 
 @pytest.fixture

@@ -37,8 +37,8 @@ from sklearn.preprocessing import (
 from sklearn.tree import DecisionTreeClassifier
 from skops import io as skops_io
 
-from mlops_assets.core import artifacts
-from mlops_assets.core.artifacts import ArtifactError, ArtifactStore
+from mlops_assets.core.models import artifacts
+from mlops_assets.core.models.artifacts import ArtifactError, ArtifactStore
 
 
 def data(n=120):

@@ -12,8 +12,8 @@ import dagster as dg
 import pytest
 
 from mlops_assets.checks import consistency as checks
-from mlops_assets.core import consistency, feature_views
-from mlops_assets.core.consistency import ConsistencyReport, ConsistencyRow
+from mlops_assets.core.features import consistency, feature_views
+from mlops_assets.core.features.consistency import ConsistencyReport, ConsistencyRow
 from mlops_assets.core.reports import consistency as report_of
 from mlops_assets.vocabulary import Entity, FeatureView, OnDemandFeatures, UseCase
 from mlops_assets_tests.core import kiosk, shop

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlops_assets.core.coercion import coerce
-from mlops_assets.core.contracts import ColumnSpec, columns, validate
-from mlops_assets.core.row_checks import ContractError
+from mlops_assets.core.storage.coercion import coerce
+from mlops_assets.core.storage.contracts import ColumnSpec, columns, validate
+from mlops_assets.core.storage.row_checks import ContractError
 from mlops_assets.vocabulary import DeclarationError
 
 

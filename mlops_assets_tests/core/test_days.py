@@ -7,8 +7,8 @@ from datetime import date, datetime, timedelta
 import duckdb
 import pytest
 
-from mlops_assets.core.days import constant_offset, day_start, days, local_day
-from mlops_assets.core.sql import define_local_time
+from mlops_assets.core.storage.days import constant_offset, day_start, days, local_day
+from mlops_assets.core.storage.sql import define_local_time
 
 NEW_YORK = "America/New_York"
 

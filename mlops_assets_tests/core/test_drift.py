@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from mlops_assets.core import drift
-from mlops_assets.core.drift_rows import importance_share
+from mlops_assets.core.monitoring import drift
+from mlops_assets.core.monitoring.drift_rows import importance_share
 from mlops_assets_tests.core.shop import Shop, day, use_case
 
 

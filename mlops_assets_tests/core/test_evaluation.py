@@ -12,9 +12,9 @@ import pytest
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
-from mlops_assets.core import evaluation, gate, training
-from mlops_assets.core.evaluation import Contender, EvaluationReport, evaluate
-from mlops_assets.core.scoring import SignatureError
+from mlops_assets.core.models import evaluation, gate, training
+from mlops_assets.core.models.evaluation import Contender, EvaluationReport, evaluate
+from mlops_assets.core.models.scoring import SignatureError
 from mlops_assets.vocabulary import Label, Model, PromotionGate, Rows
 
 

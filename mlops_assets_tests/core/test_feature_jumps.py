@@ -7,8 +7,8 @@ from datetime import date, timedelta
 import numpy as np
 import pytest
 
-from mlops_assets.core.feature_jumps import MIN_DAYS, jumps, usual_mean
-from mlops_assets.core.feature_statistics import FeatureStatistics
+from mlops_assets.core.features.feature_jumps import MIN_DAYS, jumps, usual_mean
+from mlops_assets.core.features.feature_statistics import FeatureStatistics
 from mlops_assets.core.reports import features as report_of
 from mlops_assets_tests.core import kiosk
 

@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mlops_assets.core import statistics_records
-from mlops_assets.core.days import day_start, days
-from mlops_assets.core.feature_statistics import FeatureStatistics
-from mlops_assets.core.feature_views import compute
-from mlops_assets.core.view_versions import view_version
+from mlops_assets.core.features import statistics_records
+from mlops_assets.core.features.feature_statistics import FeatureStatistics
+from mlops_assets.core.features.feature_views import compute
+from mlops_assets.core.features.view_versions import view_version
+from mlops_assets.core.storage.days import day_start, days
 from mlops_assets.vocabulary import FeatureView
 from mlops_assets_tests.core import kiosk
 from mlops_assets_tests.core.kiosk import HOUR, START, ZONE, schema, view

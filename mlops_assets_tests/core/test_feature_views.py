@@ -8,10 +8,10 @@ from datetime import date, timedelta
 import pandas as pd
 import pytest
 
-from mlops_assets.core import store
-from mlops_assets.core.days import days
-from mlops_assets.core.feature_views import ViewError, compute, feature_names
-from mlops_assets.core.view_versions import view_version
+from mlops_assets.core.features.feature_views import ViewError, compute, feature_names
+from mlops_assets.core.features.view_versions import view_version
+from mlops_assets.core.storage import store
+from mlops_assets.core.storage.days import days
 from mlops_assets.vocabulary import DeclarationError, Entity, OnDemandFeatures
 from mlops_assets_tests.core import kiosk
 from mlops_assets_tests.core.kiosk import HOUR, START, moment, schema, view

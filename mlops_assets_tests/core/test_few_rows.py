@@ -11,9 +11,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from mlops_assets.core.few_rows import is_bounded, look_up_few
-from mlops_assets.core.join_spec import JoinSpec
-from mlops_assets.core.point_in_time import look_up
+from mlops_assets.core.features.few_rows import is_bounded, look_up_few
+from mlops_assets.core.features.join_spec import JoinSpec
+from mlops_assets.core.features.point_in_time import look_up
 
 T0 = datetime(2024, 3, 10)
 HOUR = timedelta(hours=1)

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlops_assets.core import gate, metrics
-from mlops_assets.core.evaluation import EvaluationReport, SliceResult
-from mlops_assets.core.metrics import Interval
-from mlops_assets.core.scored import Scored
+from mlops_assets.core.models import gate, metrics
+from mlops_assets.core.models.evaluation import EvaluationReport, SliceResult
+from mlops_assets.core.models.metrics import Interval
+from mlops_assets.core.models.scored import Scored
 from mlops_assets.vocabulary import PromotionGate
 
 NAN = math.nan

@@ -9,11 +9,12 @@ import duckdb
 import pandas as pd
 import pytest
 
-from mlops_assets.core import history, store
-from mlops_assets.core.days import day_start, days
-from mlops_assets.core.feature_views import compute
-from mlops_assets.core.retrieval import feature_rows
-from mlops_assets.core.snapshots import TrainingSet, build_training_set
+from mlops_assets.core.features.feature_views import compute
+from mlops_assets.core.features.retrieval import feature_rows
+from mlops_assets.core.landing import history
+from mlops_assets.core.models.snapshots import TrainingSet, build_training_set
+from mlops_assets.core.storage import store
+from mlops_assets.core.storage.days import day_start, days
 from mlops_assets_tests.core import kiosk
 from mlops_assets_tests.core.kiosk import START, ZONE, moment
 

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from mlops_assets.core import identity
+from mlops_assets.core.models import identity
 
 
 @pytest.fixture(autouse=True)

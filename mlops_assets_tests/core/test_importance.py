@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mlops_assets.core.importance import CELLS, permutation_importance, spread
+from mlops_assets.core.models.importance import CELLS, permutation_importance, spread
 from mlops_assets.vocabulary import Label, Model, Rows
 
 MODEL = Model(

@@ -11,9 +11,9 @@ import pandas as pd
 import pandera.pandas as pa
 import pytest
 
-from mlops_assets.core import store
-from mlops_assets.core.days import day_start
-from mlops_assets.core.landing import ingest, scan
+from mlops_assets.core.landing.landing import ingest, scan
+from mlops_assets.core.storage import store
+from mlops_assets.core.storage.days import day_start
 from mlops_assets.vocabulary import DeclarationError, Source
 
 ZONE = "America/New_York"

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as reference
 
-from mlops_assets.core import metrics
-from mlops_assets.core.scored import LOG_LOSS_EPSILON, Scored
+from mlops_assets.core.models import metrics
+from mlops_assets.core.models.scored import LOG_LOSS_EPSILON, Scored
 from mlops_assets.vocabulary import METRICS
 
 

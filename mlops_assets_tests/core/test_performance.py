@@ -6,8 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from mlops_assets.core import metrics, performance, store
-from mlops_assets.core.scored import Scored
+from mlops_assets.core.models import metrics
+from mlops_assets.core.models.scored import Scored
+from mlops_assets.core.monitoring import performance
+from mlops_assets.core.storage import store
 from mlops_assets.vocabulary import METRICS
 from mlops_assets_tests.core.shop import Shop, day, use_case
 

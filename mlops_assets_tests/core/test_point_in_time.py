@@ -13,8 +13,8 @@ import pytest
 from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
-from mlops_assets.core import candidates
-from mlops_assets.core.point_in_time import (
+from mlops_assets.core.features import candidates
+from mlops_assets.core.features.point_in_time import (
     JoinSpec,
     look_up,
     point_in_time_join,

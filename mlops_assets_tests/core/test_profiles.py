@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlops_assets.core import profiles
+from mlops_assets.core.monitoring import profiles
 
 
 def profiled(values, role="feature", **options):

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mlops_assets.core import profiles
-from mlops_assets.core.psi import SMOOTHING, adjust, psi
+from mlops_assets.core.monitoring import profiles
+from mlops_assets.core.monitoring.psi import SMOOTHING, adjust, psi
 
 
 def counts(*numbers: int) -> np.ndarray:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mlops_assets.core.query_lineage import query_origins
-from mlops_assets.core.query_scopes import Unreadable
+from mlops_assets.core.lineage.query_lineage import query_origins
+from mlops_assets.core.lineage.query_scopes import Unreadable
 
 TABLES = {
     "t": ["a", "b", "c", "at", "items"],

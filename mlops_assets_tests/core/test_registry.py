@@ -12,13 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
-from mlops_assets.core import gate, registry, tables
-from mlops_assets.core.artifacts import Artifact
-from mlops_assets.core.evaluation import EvaluationReport
-from mlops_assets.core.metrics import Interval
+from mlops_assets.core import registry
+from mlops_assets.core.models import gate
+from mlops_assets.core.models.artifacts import Artifact
+from mlops_assets.core.models.evaluation import EvaluationReport
+from mlops_assets.core.models.metrics import Interval
+from mlops_assets.core.models.snapshots import TrainingSet
+from mlops_assets.core.models.training import Fitted
 from mlops_assets.core.registry import Conflict, NotFound
-from mlops_assets.core.snapshots import TrainingSet
-from mlops_assets.core.training import Fitted
+from mlops_assets.core.storage import tables
 from mlops_assets.vocabulary import PromotionGate
 
 MAY = date(2013, 5, 1)

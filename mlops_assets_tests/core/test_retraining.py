@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlops_assets.core import registry, retraining
-from mlops_assets.core.evidence import Drifted, Evidence, Realised, worsening
-from mlops_assets.core.retraining import BLOCKED, KEEP, RETRAIN, WAIT, decide
+from mlops_assets.core import registry
+from mlops_assets.core.retraining import retraining
+from mlops_assets.core.retraining.evidence import Drifted, Evidence, Realised, worsening
+from mlops_assets.core.retraining.retraining import BLOCKED, KEEP, RETRAIN, WAIT, decide
 from mlops_assets.vocabulary import RetrainPolicy
 from mlops_assets_tests.core.shop import Shop, day, use_case
 
@@ -303,7 +304,7 @@ def test_every_day_has_one_decision_with_an_id_of_its_own(shop):
 
 
 def test_serving_agrees_with_the_registry(shop):
-    from mlops_assets.core.monitoring import serving
+    from mlops_assets.core.monitoring.monitoring import serving
 
     days = [day(n) for n in range(36)]
     assert serving(shop.con, "sent_back", days) == {

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pandas as pd
 import pytest
 
-from mlops_assets.core.retrieval import (
+from mlops_assets.core.features.retrieval import (
     NotComputedError,
     create_feature_rows,
     feature_columns,
@@ -268,7 +268,7 @@ def test_it_works_within_a_transaction_that_has_written(con, case):
 def test_it_works_on_a_read_only_file(tmp_path):
     import duckdb
 
-    from mlops_assets.core.sql import define_local_time
+    from mlops_assets.core.storage.sql import define_local_time
 
     path = str(tmp_path / "kiosks.duckdb")
     case = kiosk.use_case()

@@ -11,7 +11,13 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from mlops_assets.core.row_frames import RowsError, as_table, key_expression, moment, moments
+from mlops_assets.core.storage.row_frames import (
+    RowsError,
+    as_table,
+    key_expression,
+    moment,
+    moments,
+)
 
 AT = datetime(2024, 3, 1, 14, 30, 0, 123456)
 EAST = timezone(timedelta(hours=-5))

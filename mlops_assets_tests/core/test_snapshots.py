@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from mlops_assets.core import snapshots
-from mlops_assets.core.retrieval import NotComputedError, feature_columns
-from mlops_assets.core.snapshots import NotEnoughData, TrainingSet, build_training_set
+from mlops_assets.core.features.retrieval import NotComputedError, feature_columns
+from mlops_assets.core.models import snapshots
+from mlops_assets.core.models.snapshots import NotEnoughData, TrainingSet, build_training_set
 from mlops_assets_tests.core import kiosk
 from mlops_assets_tests.core.kiosk import HOUR, START, moment
 

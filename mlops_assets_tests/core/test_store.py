@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlops_assets.core import store
-from mlops_assets.core.contracts import ColumnSpec
-from mlops_assets.core.store import SchemaChangeError
+from mlops_assets.core.storage import store
+from mlops_assets.core.storage.contracts import ColumnSpec
+from mlops_assets.core.storage.store import SchemaChangeError
 from mlops_assets_tests.benchmarks import digest_mutations
 
 D1, D2, D3 = date(2013, 1, 1), date(2013, 1, 2), date(2013, 1, 3)

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from mlops_assets.core import threads
+from mlops_assets.core.models import threads
 
 
 def openmp_threads() -> set[int]:

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlops_assets.core import contracts
-from mlops_assets.core.relations import column_types
-from mlops_assets.core.view_checks import problems
+from mlops_assets.core.features.view_checks import problems
+from mlops_assets.core.storage import contracts
+from mlops_assets.core.storage.relations import column_types
 from mlops_assets_tests.core import kiosk
 
 CHECKS = [

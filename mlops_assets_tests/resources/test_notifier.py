@@ -11,8 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from pydantic import SecretStr
 
-from mlops_assets.core.alerting import Observation
-from mlops_assets.core.delivery import deliver
+from mlops_assets.core.alerts.alerting import Observation
+from mlops_assets.core.alerts.delivery import deliver
 from mlops_assets.resources.notifier import DeliveryError, Notifier
 
 

@@ -13,7 +13,7 @@ import duckdb
 import pandas as pd
 import pytest
 
-from mlops_assets.core import store
+from mlops_assets.core.storage import store
 from mlops_assets.resources.warehouse import LockTimeout, Warehouse, WarehouseError
 
 DAY = date(2013, 1, 1)
@@ -32,7 +32,7 @@ DELETE_AND_DIE = """
 import os, signal, sys
 from datetime import date
 import duckdb
-from mlops_assets.core import store
+from mlops_assets.core.storage import store
 
 class DiesBeforeInsert:
     def __init__(self, con):

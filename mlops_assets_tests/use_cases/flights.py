@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import duckdb
 
-from mlops_assets.core import store
-from mlops_assets.core.sql import define_local_time, table
+from mlops_assets.core.storage import store
+from mlops_assets.core.storage.sql import define_local_time, table
 from mlops_assets.use_cases.nyc_flights import USE_CASE
 
 assert USE_CASE.archive is not None

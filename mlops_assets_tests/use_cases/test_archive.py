@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from mlops_assets.core import contracts
+from mlops_assets.core.storage import contracts
 from mlops_assets.use_cases.nyc_flights import USE_CASE
 from mlops_assets_tests.use_cases import flights
 

@@ -7,9 +7,9 @@ from datetime import date
 
 import pytest
 
-from mlops_assets.core.column_lineage import source_columns, view_lineage
-from mlops_assets.core.days import day_start
-from mlops_assets.core.feature_views import feature_names
+from mlops_assets.core.features.feature_views import feature_names
+from mlops_assets.core.lineage.column_lineage import source_columns, view_lineage
+from mlops_assets.core.storage.days import day_start
 from mlops_assets.use_cases.nyc_flights import USE_CASE
 from mlops_assets.vocabulary import FeatureView
 from mlops_assets_tests.use_cases import flights

@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mlops_assets.core import feature_views, metrics, retrieval, scoring, training
-from mlops_assets.core.artifacts import ArtifactStore
+from mlops_assets.core.features import feature_views, retrieval
+from mlops_assets.core.models import metrics, scoring, training
+from mlops_assets.core.models.artifacts import ArtifactStore
 from mlops_assets.use_cases.nyc_flights import USE_CASE
 from mlops_assets.vocabulary import OnDemandFeatures
 from mlops_assets_tests.use_cases import flights

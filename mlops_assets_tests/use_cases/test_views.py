@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mlops_assets.core import feature_views, retrieval, store
-from mlops_assets.core.days import days
+from mlops_assets.core.features import feature_views, retrieval
+from mlops_assets.core.storage import store
+from mlops_assets.core.storage.days import days
 from mlops_assets.use_cases.nyc_flights import USE_CASE
 from mlops_assets_tests.use_cases import flights
 

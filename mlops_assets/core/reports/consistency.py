@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mlops_assets.core import contracts
-from mlops_assets.core.consistency import COMPARED, GONE, NOT_RECOMPUTABLE
+from mlops_assets.core.features.consistency import COMPARED, GONE, NOT_RECOMPUTABLE
 from mlops_assets.core.reports import parts
+from mlops_assets.core.storage import contracts
 from mlops_assets.vocabulary import OnDemandFeatures
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import date
 
-    from mlops_assets.core.consistency import ConsistencyRow
+    from mlops_assets.core.features.consistency import ConsistencyRow
     from mlops_assets.vocabulary import FeatureView, Model, UseCase
 
 

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from mlops_assets.core.reports import parts
-from mlops_assets.core.retraining import DecisionRow
+from mlops_assets.core.retraining.retraining import DecisionRow
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
-    from mlops_assets.core.drift import DriftRow
+    from mlops_assets.core.monitoring.drift import DriftRow
     from mlops_assets.vocabulary import Model
 
 #: Columns that are listed one by one; the rest is counted.
@@ -85,7 +85,8 @@ def plot(con: duckdb.DuckDBPyConnection, model: Model, day: date) -> str | None:
 
     Reads the stored report of the day, of the version that served it.
     """
-    from mlops_assets.core import drift, registry
+    from mlops_assets.core import registry
+    from mlops_assets.core.monitoring import drift
 
     version = registry.champion_for(con, model.name, day)
     rows = [

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from mlops_assets.core.reports import parts
 
 if TYPE_CHECKING:
-    from mlops_assets.core.aliases import AliasEvent
-    from mlops_assets.core.decisions import Evaluation
-    from mlops_assets.core.evaluation import EvaluationReport, SliceResult
-    from mlops_assets.core.gate import Verdict
-    from mlops_assets.core.metrics import Interval
+    from mlops_assets.core.models.evaluation import EvaluationReport, SliceResult
+    from mlops_assets.core.models.gate import Verdict
+    from mlops_assets.core.models.metrics import Interval
+    from mlops_assets.core.registry.aliases import AliasEvent
+    from mlops_assets.core.registry.decisions import Evaluation
     from mlops_assets.vocabulary import Model
 
 #: Alias moves that are listed.

@@ -7,17 +7,17 @@ from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from mlops_assets.core import contracts
-from mlops_assets.core.feature_jumps import usual_mean
-from mlops_assets.core.feature_statistics import WINDOW
+from mlops_assets.core.features.feature_jumps import usual_mean
+from mlops_assets.core.features.feature_statistics import WINDOW
+from mlops_assets.core.features.view_versions import view_version
 from mlops_assets.core.reports import parts
-from mlops_assets.core.view_versions import view_version
+from mlops_assets.core.storage import contracts
 
 if TYPE_CHECKING:
     from datetime import date
 
-    from mlops_assets.core.feature_jumps import Jump
-    from mlops_assets.core.feature_statistics import FeatureStatistics
+    from mlops_assets.core.features.feature_jumps import Jump
+    from mlops_assets.core.features.feature_statistics import FeatureStatistics
     from mlops_assets.vocabulary import FeatureView, UseCase
 
 _BLOCKS = "▁▂▃▄▅▆▇█"

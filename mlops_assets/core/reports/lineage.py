@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from mlops_assets.core.column_lineage import KINDS, Derivation
+from mlops_assets.core.lineage.column_lineage import KINDS, Derivation
 from mlops_assets.core.reports.parts import table
 
 _TITLES = {

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from mlops_assets.core import sql
-from mlops_assets.core.captured import ALL
-from mlops_assets.core.predictions import predictions_table
-from mlops_assets.core.relations import missing_tables
 from mlops_assets.core.reports import parts
+from mlops_assets.core.serving.captured import ALL
+from mlops_assets.core.serving.predictions import predictions_table
+from mlops_assets.core.storage import sql
+from mlops_assets.core.storage.relations import missing_tables
 from mlops_assets.vocabulary import HIGHER_IS_BETTER
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
-    from mlops_assets.core.performance import PerformanceRow
+    from mlops_assets.core.monitoring.performance import PerformanceRow
     from mlops_assets.vocabulary import Model
 
 #: Days that the curve goes back.
@@ -47,7 +47,7 @@ def markdown(
     """
     if not rows:
         return f"**No champion served on {day}:** there is nothing to measure."
-    from mlops_assets.core.performance import rolling
+    from mlops_assets.core.monitoring.performance import rolling
 
     today = [row for row in rows if row.window_start == row.window_end]
     overall = [row for row in today if row.slice == ALL]
@@ -78,7 +78,8 @@ def plot(con: duckdb.DuckDBPyConnection, model: Model, day: date) -> str | None:
     marked. Beside it, for the window that the retraining policy judges: what was predicted
     against what came true (binary and regression).
     """
-    from mlops_assets.core import performance, registry
+    from mlops_assets.core import registry
+    from mlops_assets.core.monitoring import performance
 
     first = day - timedelta(days=CURVE_DAYS - 1)
     stored = [

@@ -1,0 +1,1 @@
+"""Feature views, their definitions in time, and the point-in-time join."""

@@ -1,0 +1,1 @@
+"""Which columns reach which features, versions, predictions and reports."""

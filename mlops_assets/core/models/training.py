@@ -1,0 +1,275 @@
+"""Fitting: from a training set to an estimator and everything a version records about it.
+
+Which rows are trained on belongs in ``snapshots``, what a frame of features looks like in
+``scoring``, which features matter in ``importance``, where the result is kept in
+``artifacts`` and ``registry``. No database is touched here: fitting may take long and must
+hold no lock.
+
+The signature
+-------------
+``{"inputs": [{"name", "type", "nullable"}], "output": {...}}`` with the output's
+``problem``, ``classes`` (sorted; the positive class of a binary problem is the second, as
+in scikit-learn: True, 1, or the last in alphabetical order; ``None`` for regression) and
+``prior``: what the *baseline* predicts, from all training labels. For classification
+``{"rates": [...]}`` in the order of ``classes``; for regression
+``{"median": ..., "mean": ...}``.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlops_assets.core.models import metrics, scoring
+from mlops_assets.core.models.importance import permutation_importance, spread
+from mlops_assets.core.models.scored import Scored
+from mlops_assets.core.models.threads import wait_passively
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+    from mlops_assets.core.models.snapshots import TrainingSet
+    from mlops_assets.vocabulary import Model
+
+#: Columns of a training set that are no features.
+NOT_FEATURES = frozenset(
+    {"row_key", "as_of", "partition_date", "label", "label_known_at", "split", "row_ordinal"}
+)
+#: Rows, evenly spread over the training rows, on which training metrics and the drift
+#: reference are measured: enough for a PSI noise of 0.001, and 0.05 s of predictions.
+REFERENCE_ROWS = 10_000
+SEED = 0
+
+
+class TrainingError(RuntimeError):
+    """The training set cannot be fitted; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A fitted estimator and what a model version records about it.
+
+    Attributes
+    ----------
+    metrics
+        Of the problem, on up to ``REFERENCE_ROWS`` of the *training* rows.
+    signature
+        See the module.
+    reference
+        Profile of the same rows for drift: the features, the ``label``, and the prediction
+        under the name of the captured column that carries it (binary: ``score``, else
+        ``prediction``).
+    importance
+        Feature to its share of the loss that permuting it adds; the shares sum to 1, or
+        are all 0 where no feature matters.
+    seconds
+        Duration of the estimator's own ``fit``.
+    parameters
+        Of the estimator, nested ones included, in JSON types (others as text).
+    """
+
+    estimator: Any
+    metrics: dict[str, float]
+    signature: dict[str, Any]
+    reference: dict[str, Any]
+    importance: dict[str, float]
+    seconds: float
+    parameters: dict[str, Any]
+
+
+def fit(model: Model, training_set: TrainingSet, folder: Path) -> Fitted:
+    """Fit the declared estimator on the training rows of a snapshot.
+
+    Every ``random_state`` that the declaration leaves at None is set to ``SEED``: the same
+    snapshot gives the same model.
+
+    Parameters
+    ----------
+    folder
+        Folder of the snapshots, to which ``training_set.path`` is relative.
+
+    Raises
+    ------
+    TrainingError
+        If there are no rows, a label is missing or there is only one class, or the
+        estimator fails.
+    SignatureError
+        If a feature is neither number nor category.
+    """
+    from mlops_assets.core.models.snapshots import read
+
+    return fit_frame(model, read(Path(folder) / training_set.path, "train"))
+
+
+def fit_frame(model: Model, frame: pd.DataFrame) -> Fitted:
+    """Like ``fit``, on a frame with the features and ``label``."""
+    features = [str(name) for name in frame.columns if name not in NOT_FEATURES]
+    if not len(frame):
+        raise TrainingError(
+            f"Model {model.name!r}: the training set has no rows. Check that labels arrive "
+            "(outcomes) and that the rows' condition keeps any."
+        )
+    label = labels(model.problem, frame["label"])
+    signature = {
+        "inputs": scoring.inputs(frame, features),
+        "output": _output(model, label),
+    }
+    prepared = scoring.prepare(frame, signature)
+    estimator = _unfitted(model)
+    started = time.perf_counter()
+    try:
+        estimator.fit(prepared, label)
+    except Exception as error:
+        raise TrainingError(
+            f"Model {model.name!r}: {type(estimator).__name__}.fit failed on {len(frame)} rows "
+            f"and {len(features)} features: {error}"
+        ) from error
+    seconds = time.perf_counter() - started
+    classes = signature["output"]["classes"]
+    _require_classes(model, estimator, classes)
+
+    rows = spread(len(prepared), REFERENCE_ROWS)
+    sample = prepared.iloc[rows]
+    said = replace(scoring.outputs(model.problem, estimator, sample, classes), label=label[rows])
+    return Fitted(
+        estimator=estimator,
+        metrics=metrics.compute(model.problem, said),
+        signature=signature,
+        reference=_reference(model, sample, said),
+        importance=permutation_importance(model, estimator, prepared, label, classes, SEED),
+        seconds=seconds,
+        parameters=_parameters(estimator),
+    )
+
+
+def labels(problem: str, values: pd.Series) -> np.ndarray:
+    """Return labels as an estimator and the metrics take them.
+
+    Regression: floats. Classification: booleans, integers (whole floats become integers,
+    as a column with NULLs comes back from SQL), or strings in an object array.
+
+    Raises
+    ------
+    TrainingError
+        If one is missing or of another type.
+    """
+    import numpy as np
+    import pandas as pd
+
+    missing = int(values.isna().sum())
+    if missing:
+        raise TrainingError(
+            f"{missing} of {len(values)} labels are missing; rows without label must be left out"
+        )
+    inferred = pd.api.types.infer_dtype(values, skipna=False)
+    if problem == "regression":
+        numbers = np.asarray(values, dtype=float)
+        if not np.isfinite(numbers).all():
+            raise TrainingError("A label is infinite; correct the label's expression")
+        return numbers
+    if inferred in ("string", "categorical"):
+        return np.array([str(v) for v in values], dtype=object)
+    if inferred == "boolean":
+        return np.asarray(values, dtype=bool)
+    if inferred == "integer":
+        return np.asarray(values, dtype=np.int64)
+    if inferred in ("floating", "mixed-integer-float"):
+        numbers = np.asarray(values, dtype=float)
+        if (numbers == np.round(numbers)).all():
+            return numbers.astype(np.int64)
+    if not len(values):
+        return np.empty(0, dtype=object)
+    raise TrainingError(
+        f"Class labels must be booleans, integers or text, not {inferred}; cast them in the "
+        "label's expression"
+    )
+
+
+def captured_prediction(problem: str) -> str:
+    """Name of the captured column whose distribution is watched for drift."""
+    return "score" if problem == "binary" else "prediction"
+
+
+def _output(model: Model, label: np.ndarray) -> dict[str, Any]:
+    import numpy as np
+
+    if model.problem == "regression":
+        prior: dict[str, Any] = {
+            "median": float(np.median(label)),
+            "mean": float(np.mean(label)),
+        }
+        return {"problem": model.problem, "classes": None, "prior": prior}
+    found, counts = np.unique(label, return_counts=True)
+    classes = [c.item() if hasattr(c, "item") else c for c in found]
+    if len(classes) < 2 or (model.problem == "binary" and len(classes) != 2):
+        shown = ", ".join(map(repr, classes[:10]))
+        raise TrainingError(
+            f"Model {model.name!r} is {model.problem} and its {len(label)} training labels "
+            f"hold {len(classes)} classes ({shown}). "
+            + (
+                "Train on more days, until both occur."
+                if len(classes) < 2
+                else "Correct the label's expression, or declare the problem multiclass."
+            )
+        )
+    rates = [float(n) / len(label) for n in counts]
+    return {"problem": model.problem, "classes": classes, "prior": {"rates": rates}}
+
+
+def _unfitted(model: Model) -> Any:
+    wait_passively()  # before the declaration imports scikit-learn
+    estimator = model.estimator()
+    needed = ["fit", "predict" if model.problem == "regression" else "predict_proba"]
+    lacking = [name for name in needed if not hasattr(estimator, name)]
+    if lacking:
+        raise TrainingError(
+            f"Model {model.name!r}: {type(estimator).__name__} has no {lacking[0]}; "
+            "return an unfitted scikit-learn estimator"
+            + (", such as CalibratedClassifierCV around it" if "predict_proba" in lacking else "")
+        )
+    unseeded = {
+        name: SEED
+        for name, value in estimator.get_params(deep=True).items()
+        if name.rpartition("__")[2] == "random_state" and value is None
+    }
+    return estimator.set_params(**unseeded)
+
+
+def _require_classes(model: Model, estimator: Any, classes: list[Any] | None) -> None:
+    if classes is not None and list(estimator.classes_) != classes:
+        raise TrainingError(
+            f"Model {model.name!r}: {type(estimator).__name__} orders its classes "
+            f"{list(estimator.classes_)}, not {classes}; its probabilities would be misread"
+        )
+
+
+def _reference(model: Model, sample: pd.DataFrame, said: Scored) -> dict[str, Any]:
+    from mlops_assets.core.monitoring.profiles import profile
+
+    name = captured_prediction(model.problem)
+    shown = said.score if model.problem == "binary" else said.prediction
+    frame = sample.assign(**{name: shown, "label": said.label})
+    roles = {name: "prediction", "label": "label"}
+    return profile(frame, list(frame.columns), roles)
+
+
+def _parameters(estimator: Any) -> dict[str, Any]:
+    return {
+        name: _json_value(value) for name, value in sorted(estimator.get_params(deep=True).items())
+    }
+
+
+def _json_value(value: Any) -> Any:
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    if isinstance(value, list | tuple):
+        return [_json_value(v) for v in value]
+    # Memory addresses would make equal parameters differ.
+    return re.sub(r" at 0x[0-9a-f]+", "", repr(value))[:500]

@@ -1,0 +1,1 @@
+"""What champions predicted, as captured, and what came true."""

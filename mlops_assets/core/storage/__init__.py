@@ -1,0 +1,1 @@
+"""Tables on one DuckDB file: writing partitions, digests, column contracts, quoting."""

@@ -1,0 +1,236 @@
+"""The fixed tables of a use case's DuckDB file: the registry, monitoring and ops ledgers.
+
+Tables whose columns depend on declarations are made by the code that writes them:
+``raw.*``, ``quarantine.*`` and ``history.*`` (landing), ``features.*`` (feature_views),
+``capture.<model>__predictions`` and ``capture.<model>__outcomes`` (capture).
+
+Days are DATE in the use case's time zone; times are TIMESTAMP in UTC. There are no indexes
+and no primary keys: replaying a write-ahead log over them is where DuckDB has had crashes,
+and every write here is one transaction that checks what it replaces.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import duckdb
+
+SCHEMAS = (
+    *("raw", "quarantine", "history", "features", "capture", "monitoring", "registry", "ops"),
+)
+
+TABLES = """
+CREATE TABLE IF NOT EXISTS ops.landed_files (
+    source VARCHAR NOT NULL,
+    partition_date DATE,            -- NULL for a static source
+    path VARCHAR NOT NULL,          -- relative to the landing folder
+    sha256 VARCHAR NOT NULL,
+    size_bytes BIGINT NOT NULL,
+    rows BIGINT NOT NULL,
+    quarantined BIGINT NOT NULL,
+    run_id VARCHAR NOT NULL,
+    ingested_at TIMESTAMP NOT NULL
+);
+CREATE TABLE IF NOT EXISTS ops.partitions (
+    dataset VARCHAR NOT NULL,       -- '<schema>.<table>'
+    partition_date DATE,            -- NULL for a table without days
+    rows BIGINT NOT NULL,
+    digest VARCHAR NOT NULL,        -- of the content, whatever the order of rows
+    run_id VARCHAR NOT NULL,
+    written_at TIMESTAMP NOT NULL
+);
+
+CREATE TABLE IF NOT EXISTS registry.feature_views (
+    view VARCHAR NOT NULL,
+    version VARCHAR NOT NULL,       -- changes whenever the view's values may
+    definition JSON NOT NULL,       -- what computing it needs, see core.features.view_definitions
+    current BOOLEAN NOT NULL,       -- whether features.<view> holds this version's values
+    run_id VARCHAR,                 -- of the run that first used it
+    recorded_at TIMESTAMP NOT NULL
+);
+CREATE TABLE IF NOT EXISTS registry.feature_lineage (
+    model VARCHAR,                  -- NULL: of the view, whoever uses it
+    training_digest VARCHAR,        -- of the training set that uses the feature so
+    view VARCHAR,                   -- NULL: the feature is the model's label
+    view_version VARCHAR,
+    feature VARCHAR NOT NULL,
+    source VARCHAR NOT NULL,
+    column_name VARCHAR NOT NULL,
+    kind VARCHAR NOT NULL,          -- value, rows, lookup, see core.lineage.column_lineage
+    assumed VARCHAR                 -- why every column was taken; NULL: read from the SQL
+);
+CREATE TABLE IF NOT EXISTS registry.training_sets (
+    model VARCHAR NOT NULL,
+    digest VARCHAR NOT NULL,        -- of all rows, columns and types
+    path VARCHAR NOT NULL,          -- relative to the snapshot folder
+    cutoff DATE NOT NULL,           -- only what was known when this day began was used
+    train_start DATE NOT NULL,
+    train_end DATE NOT NULL,        -- exclusive; the holdout begins here
+    holdout_end DATE NOT NULL,      -- exclusive
+    train_rows BIGINT NOT NULL,
+    holdout_rows BIGINT NOT NULL,
+    view_versions JSON NOT NULL,    -- {view: version}
+    reason VARCHAR NOT NULL,        -- why it was asked for
+    decision_id VARCHAR,            -- of monitoring.retrain_decisions, if one asked for it
+    run_id VARCHAR NOT NULL,
+    created_at TIMESTAMP NOT NULL
+);
+CREATE TABLE IF NOT EXISTS registry.model_versions (
+    model VARCHAR NOT NULL,
+    version INTEGER NOT NULL,       -- 1, 2, ...; never reused
+    artifact_sha256 VARCHAR NOT NULL,
+    size_bytes BIGINT NOT NULL,
+    training_digest VARCHAR NOT NULL,
+    train_start DATE NOT NULL,
+    train_end DATE NOT NULL,
+    train_rows BIGINT NOT NULL,
+    view_versions JSON NOT NULL,
+    estimator VARCHAR NOT NULL,
+    parameters JSON NOT NULL,
+    signature JSON NOT NULL,        -- input and output names and types
+    metrics JSON NOT NULL,          -- on the training rows
+    reference JSON NOT NULL,        -- profile of the training data, for drift
+    importance JSON NOT NULL,       -- {feature: share}
+    code JSON NOT NULL,             -- git commit and dirty flag, package version
+    environment JSON NOT NULL,      -- Python, platform, library versions, lock-file sha256
+    parent_version INTEGER,         -- the champion when it was trained
+    decision_id VARCHAR,
+    fit_seconds DOUBLE NOT NULL,
+    run_id VARCHAR NOT NULL,
+    created_at TIMESTAMP NOT NULL
+);
+CREATE TABLE IF NOT EXISTS registry.evaluations (
+    evaluation_id VARCHAR NOT NULL,
+    model VARCHAR NOT NULL,
+    version INTEGER NOT NULL,       -- the challenger
+    champion_version INTEGER,       -- NULL: there was none
+    training_digest VARCHAR NOT NULL,
+    holdout_start DATE NOT NULL,
+    holdout_end DATE NOT NULL,
+    rows BIGINT NOT NULL,
+    report JSON NOT NULL,           -- metrics, differences and slices, with intervals
+    run_id VARCHAR NOT NULL,
+    created_at TIMESTAMP NOT NULL
+);
+CREATE TABLE IF NOT EXISTS registry.promotion_decisions (
+    promotion_id VARCHAR NOT NULL,
+    model VARCHAR NOT NULL,
+    version INTEGER NOT NULL,
+    champion_version INTEGER,
+    evaluation_id VARCHAR NOT NULL,
+    promoted BOOLEAN NOT NULL,
+    reasons JSON NOT NULL,          -- one sentence for each rule, with its numbers
+    gate JSON NOT NULL,             -- the declared gate
+    run_id VARCHAR NOT NULL,
+    decided_at TIMESTAMP NOT NULL
+);
+CREATE TABLE IF NOT EXISTS registry.alias_events (
+    event_id BIGINT NOT NULL,       -- 1, 2, ... over all models
+    model VARCHAR NOT NULL,
+    alias VARCHAR NOT NULL,
+    from_version INTEGER,
+    to_version INTEGER NOT NULL,
+    effective_from DATE NOT NULL,   -- first day that the version serves
+    actor VARCHAR NOT NULL,
+    reason VARCHAR NOT NULL,
+    promotion_id VARCHAR,
+    recorded_at TIMESTAMP NOT NULL
+);
+CREATE VIEW IF NOT EXISTS registry.aliases AS
+    SELECT model, alias, to_version AS version, effective_from, actor, reason, promotion_id,
+        recorded_at
+    FROM registry.alias_events
+    QUALIFY row_number() OVER (PARTITION BY model, alias ORDER BY event_id DESC) = 1;
+
+CREATE TABLE IF NOT EXISTS monitoring.performance (
+    model VARCHAR NOT NULL,
+    version INTEGER NOT NULL,
+    window_start DATE NOT NULL,
+    window_end DATE NOT NULL,       -- inclusive; the partition
+    slice VARCHAR NOT NULL,         -- 'all', or 'column=value'
+    metric VARCHAR NOT NULL,
+    kind VARCHAR NOT NULL,          -- realised, estimated
+    value DOUBLE,                   -- NULL: not computable, see status
+    low DOUBLE,
+    high DOUBLE,
+    n BIGINT NOT NULL,
+    label_join_rate DOUBLE,
+    status VARCHAR NOT NULL         -- mature, provisional, no_predictions, no_labels, undefined
+);
+CREATE TABLE IF NOT EXISTS monitoring.drift (
+    model VARCHAR NOT NULL,
+    version INTEGER NOT NULL,
+    window_start DATE NOT NULL,
+    window_end DATE NOT NULL,       -- inclusive; the partition
+    column_name VARCHAR NOT NULL,
+    role VARCHAR NOT NULL,          -- feature, prediction, label
+    slice VARCHAR NOT NULL,
+    method VARCHAR NOT NULL,
+    value DOUBLE,
+    threshold DOUBLE,
+    null_quantile DOUBLE,
+    adjusted_p DOUBLE,
+    drifted BOOLEAN NOT NULL,
+    importance DOUBLE,
+    n_reference BIGINT NOT NULL,
+    n_current BIGINT NOT NULL,
+    status VARCHAR NOT NULL         -- ok, constant, no_reference, no_current, too_few
+);
+CREATE TABLE IF NOT EXISTS monitoring.feature_consistency (
+    model VARCHAR NOT NULL,
+    version INTEGER NOT NULL,       -- that made the predictions
+    partition_date DATE NOT NULL,
+    view VARCHAR,                   -- NULL: not known any more
+    feature VARCHAR NOT NULL,
+    compared BIGINT NOT NULL,       -- captured predictions of the sample, recomputed
+    mismatches BIGINT NOT NULL,
+    rate DOUBLE,                    -- of mismatches; NULL: nothing was compared
+    gone BIGINT NOT NULL,           -- of the sample, those whose row is no longer there
+    prediction_id VARCHAR,          -- an example of a mismatch, its values as text
+    captured VARCHAR,
+    recomputed VARCHAR,
+    status VARCHAR NOT NULL         -- compared, gone, not_recomputable
+);
+CREATE TABLE IF NOT EXISTS monitoring.feature_statistics (
+    view VARCHAR NOT NULL,
+    view_version VARCHAR NOT NULL,
+    partition_date DATE,            -- NULL for a view without days
+    feature VARCHAR NOT NULL,
+    kind VARCHAR NOT NULL,          -- number, category, other: which of the columns there are
+    rows BIGINT NOT NULL,           -- of the view on that day, as known now
+    null_rate DOUBLE,               -- NULL, like all that follow, where there are no rows
+    distinct_values BIGINT,
+    minimum DOUBLE,
+    q05 DOUBLE,
+    q25 DOUBLE,
+    median DOUBLE,
+    q75 DOUBLE,
+    q95 DOUBLE,
+    maximum DOUBLE,
+    mean DOUBLE,
+    deviation DOUBLE,               -- standard deviation, of the sample
+    top_share DOUBLE,               -- share of the most frequent category
+    newest_event TIMESTAMP,         -- of the view up to the end of the day
+    age_seconds DOUBLE,             -- how old that was when the day ended: data age
+    compute_seconds DOUBLE NOT NULL -- that the view took, shared among the days of the run
+);
+CREATE TABLE IF NOT EXISTS monitoring.retrain_decisions (
+    decision_id VARCHAR NOT NULL,
+    model VARCHAR NOT NULL,
+    partition_date DATE NOT NULL,
+    champion_version INTEGER,
+    decision VARCHAR NOT NULL,      -- retrain, keep, blocked, wait_for_data
+    trigger VARCHAR,                -- first_model, performance, drift, staleness
+    reason VARCHAR NOT NULL,        -- one sentence that a person understands
+    evidence JSON NOT NULL,
+    guards JSON NOT NULL
+);
+"""
+
+
+def create_tables(con: duckdb.DuckDBPyConnection) -> None:
+    """Make the schemas and fixed tables that are missing; existing ones stay as they are."""
+    for schema in SCHEMAS:
+        con.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
+    con.execute(TABLES)

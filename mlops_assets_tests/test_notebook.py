@@ -21,7 +21,8 @@ from pandas.testing import assert_frame_equal
 
 from mlops_assets import FeatureStore
 from mlops_assets.core.features.feature_views import compute
-from mlops_assets.core.features.retrieval import NotComputedError, feature_columns, feature_rows
+from mlops_assets.core.features.retrieval import feature_columns, feature_rows
+from mlops_assets.core.features.view_tables import NotComputedError
 from mlops_assets.core.models import snapshots
 from mlops_assets.core.storage import sql, store
 from mlops_assets.core.storage.row_frames import RowsError

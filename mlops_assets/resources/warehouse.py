@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 from dagster_duckdb import DuckDBResource
 from pydantic import Field
 
+from mlops_assets.core.features import kept_rows
 from mlops_assets.core.storage.sql import define_local_time
 from mlops_assets.core.storage.store import initialise
 
@@ -171,6 +172,8 @@ class Warehouse(DuckDBResource):
                 define_local_time(con, self.timezone)
                 if self.connection_config.get("access_mode") != "READ_ONLY":
                     self._initialise(con)
+                if idle is not None:
+                    kept_rows.allow(con)
             except BaseException:
                 con.close()
                 raise

@@ -8,7 +8,7 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from mlops_assets.core.features.retrieval import NotComputedError
+from mlops_assets.core.features.view_tables import NotComputedError
 from mlops_assets.core.serving import capture
 from mlops_assets.core.storage import store
 from mlops_assets_tests.core.shop import Shop, day, use_case

@@ -8,12 +8,8 @@ from datetime import timedelta
 import pandas as pd
 import pytest
 
-from mlops_assets.core.features.retrieval import (
-    NotComputedError,
-    create_feature_rows,
-    feature_columns,
-    feature_rows,
-)
+from mlops_assets.core.features.retrieval import create_feature_rows, feature_columns, feature_rows
+from mlops_assets.core.features.view_tables import NotComputedError
 from mlops_assets.vocabulary import DeclarationError, Entity, Label, OnDemandFeatures, Rows
 from mlops_assets_tests.core import kiosk
 from mlops_assets_tests.core.kiosk import HOUR, START, moment, schema, view

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from mlops_assets.core.features.retrieval import NotComputedError, feature_columns
+from mlops_assets.core.features.retrieval import feature_columns
+from mlops_assets.core.features.view_tables import NotComputedError
 from mlops_assets.core.models import snapshots
 from mlops_assets.core.models.snapshots import NotEnoughData, TrainingSet, build_training_set
 from mlops_assets_tests.core import kiosk

@@ -15,7 +15,7 @@ from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from mlops_assets.core.features import retrieval
+from mlops_assets.core.features import retrieval, view_tables
 from mlops_assets.core.features.feature_views import KNOWN_AT, feature_names
 from mlops_assets.core.features.join_spec import JoinSpec, status_column
 from mlops_assets.core.features.point_in_time import point_in_time_join
@@ -218,8 +218,9 @@ def _joined(
         for view in views:
             wanted = tuple(c.name for c in features if c.view is view)
             days = _days(use_case, view, as_of)
-            ((_, dataset),) = retrieval.datasets(con, use_case, "these rows", [view], *days).items()
-            spec = _cut_off(retrieval.join_spec(view, wanted, dataset), known_before, bind)
+            tables = view_tables.datasets(con, use_case, "these rows", [view], *days)
+            spec = retrieval.join_spec(view, wanted, tables[view.name])
+            spec = _cut_off(spec, known_before, bind)
             facts = column_types(con, spec.table)
             keys = [
                 f"{key_expression(con, _GIVEN, key, types[key], facts[key], view.name)} "

@@ -17,6 +17,7 @@ from mlops_assets.vocabulary import (
     FeatureView,
     Model,
     OnDemandFeatures,
+    Source,
     UseCase,
 )
 
@@ -47,10 +48,8 @@ def create_requests(
     source = use_case.source(model.rows.source)
     raw = table(f"raw.{source.name}")
     have = column_types(con, raw)
-    kept = _join_columns(use_case, model, columns, have)
-    parts = [f"CAST({identifier(name)} AS VARCHAR)" for name in source.key]
-    # The text of a JSON list tells ("a", "b,c") from ("a,b", "c").
-    row_key = parts[0] if len(parts) == 1 else f"CAST(to_json([{', '.join(parts)}]) AS VARCHAR)"
+    kept = join_columns(use_case, model, columns, have)
+    row_key = row_key_of(source)
     on_demand = [
         f"({column.view.features[column.name]}\n) AS on_demand_{number}"
         for number, column in enumerate(columns)
@@ -91,10 +90,23 @@ def create_requests(
     )
 
 
-def _join_columns(
+def row_key_of(source: Source) -> str:
+    """Return the SQL of a row's key as text, over the source's columns."""
+    parts = [f"CAST({identifier(name)} AS VARCHAR)" for name in source.key]
+    # The text of a JSON list tells ("a", "b,c") from ("a,b", "c").
+    return parts[0] if len(parts) == 1 else f"CAST(to_json([{', '.join(parts)}]) AS VARCHAR)"
+
+
+def join_columns(
     use_case: UseCase, model: Model, columns: Sequence[FeatureColumn], have: Mapping[str, Any]
 ) -> list[str]:
-    """Columns of the rows' source that views and label are joined by."""
+    """Return the columns of the rows' source that views and label are joined by.
+
+    Raises
+    ------
+    DeclarationError
+        If the source, whose columns are ``have``, lacks one.
+    """
     needed = {f"label: join with source {model.label.source!r}": model.label.join}
     for column in columns:
         if isinstance(column.view, FeatureView):

@@ -8,19 +8,22 @@ done with the result belongs in ``snapshots`` and ``capture``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
-from mlops_assets.core.features import view_definitions
+from mlops_assets.core.features import kept_rows
 from mlops_assets.core.features.feature_views import EVENT_TIME, KNOWN_AT, feature_names
 from mlops_assets.core.features.few_rows import is_bounded, look_up_few
-from mlops_assets.core.features.model_rows import create_labels, create_requests
+from mlops_assets.core.features.model_rows import create_labels, create_requests, join_columns
 from mlops_assets.core.features.point_in_time import JoinSpec, look_up, side_by_side
 from mlops_assets.core.features.revisions import REVISION
+from mlops_assets.core.features.view_tables import datasets, require_written
+from mlops_assets.core.features.view_versions import view_version
 from mlops_assets.core.storage.relations import (
     TemporaryNames,
+    column_types,
     detached,
     missing_tables,
     temporary_tables,
@@ -37,15 +40,10 @@ from mlops_assets.vocabulary import (
 if TYPE_CHECKING:
     import duckdb
 
-    from mlops_assets.core.features.view_definitions import Stored
 
 #: Columns of ``feature_rows`` besides the features; no feature can have these names.
 ROW_COLUMNS = ("row_key", "as_of", "partition_date", "label", "label_known_at")
 _RESERVED = frozenset({*ROW_COLUMNS, "row_ordinal", "split", "prediction", "score", "scores"})
-
-
-class NotComputedError(RuntimeError):
-    """A table that is to be read has never been written. The message says what to run."""
 
 
 @dataclass(frozen=True)
@@ -187,23 +185,49 @@ def _query(
     stored = {name: view for name, view in views.items() if isinstance(view, FeatureView)}
     needed = [f"raw.{model.rows.source}", *([f"raw.{model.label.source}"] if label else [])]
     reader = f"model {model.name!r}"
-    _require_written(use_case, reader, missing_tables(con, needed))
-    requests = temporary("rows")
-    create_requests(con, use_case, model, columns, start, end, requests, label_known_before, only)
-    first, last = None, None
-    if only is not None:
-        [(first, last)] = con.execute(f"SELECT min(as_of), max(as_of) FROM {requests}").fetchall()
+    require_written(use_case, reader, missing_tables(con, needed))
+    have = column_types(con, table(f"raw.{model.rows.source}"))
+    joined_by = join_columns(use_case, model, columns, have)
     tables = datasets(con, use_case, reader, stored.values(), start, end)
-    beside, aliases = [], {}
-    for number, (name, view) in enumerate(stored.items()):
-        found, aliases[name] = temporary(name), f"v{number}"
-        wanted = tuple(c.name for c in columns if c.view is view)
-        spec = join_spec(view, wanted, tables[name])
-        if only is not None and is_bounded(spec):
-            look_up_few(con, requests, spec, found, first, last)
-        else:
-            look_up(con, requests, spec, found)
-        beside.append((found, aliases[name]))
+
+    def look(temporary: TemporaryNames) -> list[str]:
+        """Make the table of rows, and one of features for each stored view."""
+        requests = temporary("rows")
+        create_requests(
+            con, use_case, model, columns, start, end, requests, label_known_before, only
+        )
+        first, last = None, None
+        if only is not None:
+            [(first, last)] = con.execute(
+                f"SELECT min(as_of), max(as_of) FROM {requests}"
+            ).fetchall()
+        made = [requests]
+        for name, view in stored.items():
+            made.append(temporary(name))
+            wanted = tuple(c.name for c in columns if c.view is view)
+            spec = join_spec(view, wanted, tables[name])
+            if only is not None and is_bounded(spec):
+                look_up_few(con, requests, spec, made[-1], first, last)
+            else:
+                look_up(con, requests, spec, made[-1])
+        return made
+
+    if only is not None:
+        requests, *found = look(temporary)
+    else:
+        source = use_case.source(model.rows.source)
+        about = {
+            "rows": (model.rows, source.key, source.known_at_column),
+            "joined_by": joined_by,
+            "features": [(c.name, view_version(c.view)) for c in columns],
+            "tables": tables,
+            "days": (start, end),
+            "known_before": label_known_before,
+        }
+        read = [f"raw.{model.rows.source}", *tables.values()]
+        requests, *found = kept_rows.tables(con, about, read, look, temporary)
+    aliases = {name: f"v{number}" for number, name in enumerate(stored)}
+    beside = list(zip(found, aliases.values(), strict=True))
     selected = ["r.row_key", "r.as_of", "r.partition_date"]
     for number, column in enumerate(columns):
         if isinstance(column.view, FeatureView):
@@ -230,71 +254,3 @@ def join_spec(view: FeatureView, wanted: tuple[str, ...], dataset: str) -> JoinS
         ttl=view.ttl,
         tie_breaker=REVISION,
     )
-
-
-def _require_written(use_case: UseCase, reader: str, missing: Sequence[str]) -> None:
-    if missing:
-        names = [name.replace(".", "/") for name in missing]
-        raise NotComputedError(
-            f"{', '.join(names)}, needed for {reader}, has never been written: "
-            f"materialise {', '.join(f'{use_case.name}/{name}' for name in names)} first."
-        )
-
-
-def datasets(
-    con: duckdb.DuckDBPyConnection,
-    use_case: UseCase,
-    reader: str,
-    views: Iterable[FeatureView],
-    start: date,
-    end: date,
-) -> dict[str, str]:
-    """Return the tables with the views' values by today's definitions, by the views' names.
-
-    ``reader`` says in errors for whom values of the days from ``start`` to before ``end`` are
-    needed.
-
-    Raises
-    ------
-    NotComputedError
-        If a view has never been computed, or has been defined anew since it was for these days.
-    """
-    stored = view_definitions.stored(con, views)
-    never = [f"features.{n}" for n, v in stored.items() if v.dataset is None and not v.former]
-    _require_written(use_case, reader, never)
-    return {
-        name: _dataset(con, use_case, reader, name, view, start, end)
-        for name, view in stored.items()
-    }
-
-
-def _dataset(
-    con: duckdb.DuckDBPyConnection,
-    use_case: UseCase,
-    reader: str,
-    name: str,
-    view: Stored,
-    start: date,
-    end: date,
-) -> str:
-    """Return the table of a view's values; refuse days that only earlier definitions have.
-
-    Their values would all look missing otherwise.
-    """
-    if view.former:
-        ((days, first, last),) = con.execute(
-            "SELECT count(DISTINCT partition_date), min(partition_date), max(partition_date) "
-            "FROM ops.partitions WHERE dataset IN (SELECT unnest($former::VARCHAR[])) "
-            "AND partition_date >= $start AND partition_date < $end AND partition_date NOT IN "
-            "(SELECT partition_date FROM ops.partitions WHERE dataset = $dataset "
-            "AND partition_date IS NOT NULL)",
-            {"former": list(view.former), "dataset": view.dataset, "start": start, "end": end},
-        ).fetchall()
-        if days or view.dataset is None:
-            which = f"{first} to {last}" if days else "all that are needed"
-            raise NotComputedError(
-                f"View {name!r}, needed for {reader}, has been defined anew, and its values "
-                f"from {start} to before {end} are those of an earlier definition: materialise "
-                f"{use_case.name}/features/{name} for these days first ({which})."
-            )
-    return str(view.dataset)

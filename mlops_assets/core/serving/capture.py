@@ -17,11 +17,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from mlops_assets.core import registry
 from mlops_assets.core.features import pinned_views
-from mlops_assets.core.features.retrieval import (
-    NotComputedError,
-    create_feature_rows,
-    feature_columns,
-)
+from mlops_assets.core.features.retrieval import create_feature_rows, feature_columns
+from mlops_assets.core.features.view_tables import NotComputedError
 from mlops_assets.core.monitoring.monitoring import columns_of, serving
 from mlops_assets.core.serving.outcomes import OutcomeReport, join_outcomes, refresh_start
 from mlops_assets.core.serving.predictions import (

@@ -17,7 +17,7 @@ from math import ceil
 from typing import TYPE_CHECKING
 
 from mlops_assets.core.features import model_rows
-from mlops_assets.core.features.retrieval import NotComputedError
+from mlops_assets.core.features.view_tables import NotComputedError
 from mlops_assets.core.serving.predictions import predictions_table
 from mlops_assets.core.storage import sql, store
 from mlops_assets.core.storage.days import days

@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any
 from mlops_assets.core import registry
 from mlops_assets.core.features import pinned_views
 from mlops_assets.core.features.feature_views import feature_names
-from mlops_assets.core.features.retrieval import NotComputedError, create_feature_rows, features
+from mlops_assets.core.features.retrieval import create_feature_rows, features
 from mlops_assets.core.features.view_definitions import ViewChangedError
+from mlops_assets.core.features.view_tables import NotComputedError
 from mlops_assets.core.monitoring.monitoring import columns_of, replace_days
 from mlops_assets.core.serving.predictions import predictions_table
 from mlops_assets.core.storage import sql

@@ -9,14 +9,15 @@ export DAGSTER_HOME := $(CURDIR)/data/dagster_home
 export OMP_WAIT_POLICY := PASSIVE
 HOME_READY := data/dagster_home/dagster.yaml
 
-.PHONY: demo ui test bench bench-point-in-time bench-feast-correctness bench-digest check format lock clean help
+.PHONY: demo ui test bench bench-point-in-time bench-feast-correctness bench-digest bench-registry bench-gate check format lock clean help
 
 help:
 	@echo "make demo    replay the flights of 2013 through the whole graph"
 	@echo "make ui      the Dagster UI on that history, at http://127.0.0.1:3000"
 	@echo "make test    the tests"
 	@echo "make bench   beside the peers, which uv fetches the first time: figures in data/bench"
-	@echo "             (one by one: bench-point-in-time, bench-feast-correctness, bench-digest)"
+	@echo "             (one by one: bench-point-in-time, bench-feast-correctness, bench-digest, bench-registry)"
+	@echo "make bench-gate  how often the promotion gate errs, over simulated holdouts: some minutes"
 	@echo "make check   format, lint, types, definitions"
 	@echo "make format  format the code"
 	@echo "make lock    resolve requirements.lock anew"
@@ -32,7 +33,7 @@ ui: $(READY) $(HOME_READY)
 test: $(READY) $(HOME_READY)
 	$(BIN)/pytest -n 2 --dist loadfile
 
-bench: bench-feast-correctness bench-point-in-time bench-digest
+bench: bench-feast-correctness bench-point-in-time bench-digest bench-registry
 
 # Each row's features as known at its moment: right where Feast is wrong ...
 bench-feast-correctness: $(READY)
@@ -45,6 +46,14 @@ bench-point-in-time: $(READY)
 # Ten thousand mutations of a table, and whether its digest sees them.
 bench-digest: $(READY)
 	$(BIN)/python -m mlops_assets_tests.benchmarks.bench_digest
+
+# Register, move an alias, resolve, load: beside MLflow, which also loads what is exported for it.
+bench-registry: $(READY)
+	$(BIN)/python -m mlops_assets_tests.benchmarks.bench_registry
+
+# Promotions by chance, power and leaks of the gate, over simulated holdouts: docs/gate.md.
+bench-gate: $(READY)
+	$(BIN)/python -m mlops_assets_tests.benchmarks.bench_gate
 
 check: $(READY) $(HOME_READY)
 	$(BIN)/ruff format --check .

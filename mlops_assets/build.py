@@ -15,10 +15,12 @@ from mlops_assets import automation
 from mlops_assets.assets.consistency import consistency_asset
 from mlops_assets.assets.features import feature_asset
 from mlops_assets.assets.monitoring import monitoring_assets
+from mlops_assets.assets.probation import probation_asset
 from mlops_assets.assets.promotion import promotion_assets
 from mlops_assets.assets.raw import raw_asset
 from mlops_assets.assets.serving import serving_assets
 from mlops_assets.assets.training import training_assets
+from mlops_assets.automation.explaining import explain_job
 from mlops_assets.resources.files import Files
 from mlops_assets.resources.notifier import Notifier
 from mlops_assets.resources.warehouse import Warehouse
@@ -68,10 +70,11 @@ def build_definitions(
         assets += promotion_assets(use_case, model)
         assets += serving_assets(use_case, model)
         assets.append(consistency_asset(use_case, model))
+        assets.append(probation_asset(use_case, model))
         assets += monitoring_assets(use_case, model)
     return dg.Definitions(
         assets=assets,
-        jobs=automation.jobs(use_case),
+        jobs=[*automation.jobs(use_case), explain_job(use_case)],
         schedules=automation.schedules(use_case),
         sensors=automation.sensors(use_case, settings),
         resources={**default_resources(use_case, settings), **(resources or {})},

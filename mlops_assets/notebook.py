@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     import duckdb
     import pandas as pd
 
+    from mlops_assets.core.audit.explain import Explanation
+    from mlops_assets.core.audit.predictions import LoadVersion
+
 
 class FeatureStore:
     """A use case's features, as frames.
@@ -231,6 +234,43 @@ class FeatureStore:
         path = self._settings.snapshots(self.use_case.name) / str(found["path"].iloc[0])
         splits = [snapshots.read(path, s).assign(split=s) for s in ("train", "holdout")]
         return pd.concat(splits, ignore_index=True)
+
+    def explain(self, prediction_id: str) -> Explanation:
+        """Return what made a captured prediction, and whether it comes out the same again.
+
+        Raises
+        ------
+        NotFound
+            If there is no captured prediction of that id.
+        ArtifactError
+            If the version's model file is missing or refused.
+        """
+        from mlops_assets.core.audit.explain import explain
+
+        with self._reading() as con:
+            return explain(con, self.use_case, prediction_id, self._model_files(con))
+
+    def verify(self, prediction_ids: Sequence[str]) -> pd.DataFrame:
+        """Make captured predictions again, many at once; errors as ``explain``.
+
+        ``prediction_id``, ``model``, ``version``, ``status`` (``identical``: bit for bit;
+        ``different``; ``not_recomputable``), ``differs`` (names), ``reason``.
+        """
+        import pandas as pd
+
+        from mlops_assets.core.audit.recompute import verify
+
+        with self._reading() as con:
+            made = verify(con, self.use_case, list(prediction_ids), self._model_files(con))
+        names = ["prediction_id", "model", "version", "status", "differs", "reason"]
+        return pd.DataFrame({name: [getattr(one, name) for one in made] for name in names})
+
+    def _model_files(self, con: duckdb.DuckDBPyConnection) -> LoadVersion:
+        from mlops_assets.core.audit.predictions import stored_files
+        from mlops_assets.core.models.artifacts import ArtifactStore
+
+        store = ArtifactStore(self._settings.artifacts(self.use_case.name))
+        return stored_files(con, self.use_case, store)
 
     def sql(self, query: str, **parameters: Any) -> pd.DataFrame:
         """Return the result of a query over the database; ``$name`` takes a parameter."""

@@ -17,6 +17,8 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PREFIX = "MLOPS_ASSETS_"
+#: Characters of a signing key: 32 hexadecimal digits are 128 bits.
+SHORTEST_KEY = 32
 _CHECKOUT = Path(__file__).resolve().parents[1]
 
 
@@ -45,6 +47,9 @@ class Settings(BaseSettings):
     alert_urls
         Apprise URLs that alerts are sent to, separated by white space or commas. Alerts
         are always logged and appended to ``<data_dir>/<use case>.alerts.jsonl``.
+    signing_key
+        Model versions are signed with it when they are registered, and not loaded without.
+        Several keys, separated by white space: the first signs, all are accepted.
     """
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
@@ -53,11 +58,19 @@ class Settings(BaseSettings):
     landing_dir: Path | None = None
     lock_timeout_seconds: float = Field(default=60.0, gt=0)
     alert_urls: Annotated[tuple[SecretStr, ...], NoDecode] = ()
+    signing_key: SecretStr | None = None
 
     @field_validator("alert_urls", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         return re.findall(r"[^\s,]+", value) if isinstance(value, str) else value
+
+    @field_validator("signing_key", mode="after")
+    @classmethod
+    def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            _keys(value.get_secret_value())
+        return value
 
     @field_validator("data_dir", "landing_dir", mode="after")
     @classmethod
@@ -87,6 +100,33 @@ class Settings(BaseSettings):
     def alert_log(self, use_case: str) -> Path:
         """JSON-lines file that every alert of a use case is appended to."""
         return self.data_dir / f"{use_case}.alerts.jsonl"
+
+
+def signing_keys() -> tuple[bytes, ...]:
+    """Return the keys of ``signing_key``, none if it is not set.
+
+    Read when they are needed and from the environment only, so that no configuration that
+    the UI shows holds them.
+
+    Raises
+    ------
+    SettingsError
+        If one is too short to be safe.
+    """
+    try:
+        return _keys(os.environ.get(f"{PREFIX}SIGNING_KEY", ""))
+    except ValueError as error:
+        raise SettingsError(f"Settings do not fit: {PREFIX}SIGNING_KEY: {error}") from error
+
+
+def _keys(text: str) -> tuple[bytes, ...]:
+    keys = text.split()
+    if any(len(key) < SHORTEST_KEY for key in keys):
+        raise ValueError(
+            f"a key needs at least {SHORTEST_KEY} characters; make one with "
+            "`python -c 'import secrets; print(secrets.token_hex(32))'`"
+        )
+    return tuple(key.encode() for key in keys)
 
 
 def load_settings(**overrides: Any) -> Settings:

@@ -1,4 +1,4 @@
-"""What commands print in the terminal: tables, and the report on an impact.
+"""What commands print in the terminal: tables, an impact, an explanation.
 
 Which commands there are, and how they come by what is printed, belongs in ``cli``.
 """
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from mlops_assets.core.audit.explain import Explanation
     from mlops_assets.core.lineage.impact import Impact, Rows
 
 #: What the kinds of derivation mean, see ``core.lineage.column_lineage``.
@@ -68,6 +69,38 @@ def show_impact(found: Impact) -> None:
                 str(version.performance.n),
             )
         show(versions)
+
+
+def show_explanation(found: Explanation) -> None:
+    """Print what made a prediction, the verdict first."""
+    from rich.markup import escape
+
+    from mlops_assets.core.reports import explanation
+
+    def pairs(rows: list[list[object]]) -> Table:
+        listed = table("", "")
+        for name, value in rows:
+            listed.add_row(str(name), escape("-" if value is None else str(value)))
+        return listed
+
+    show(escape(explanation.conclusion(found).replace("**", "")))
+    if found.again.differences:
+        differing = table("differs", "captured", "again")
+        for difference in found.again.differences:
+            values = (difference.name, difference.captured, difference.recomputed)
+            differing.add_row(*(escape(str(value)) for value in values))
+        show(differing)
+    show(pairs(explanation.summary(found)))
+    header, rows = explanation.features(found)
+    used = table(*header)
+    for row in rows:
+        used.add_row(*(escape("-" if cell is None else str(cell)) for cell in row))
+    show(used)
+    for fact in found.facts:
+        if fact.dataset is not None:
+            show(escape(explanation.rows_behind(fact, found.behind.get(fact.view))))
+    show(pairs(explanation.version(found)))
+    show(*(escape(said) for said in explanation.placement(found)))
 
 
 def conclusion(found: Impact) -> str:

@@ -47,7 +47,8 @@ def test_building_makes_no_file(built):
 def test_the_graph_is_the_declared_one(built):
     models = {
         "training_set", "model_version", "evaluation", "champion", "predictions",
-        "feature_consistency", "outcomes", "performance", "drift_report", "retrain_decision",
+        "feature_consistency", "outcomes", "probation", "performance", "drift_report",
+        "retrain_decision",
     }  # fmt: skip
     expected = {
         *(("raw", source.name) for source in built.case.sources),

@@ -116,6 +116,9 @@ def test_a_label_that_is_joined_to_nothing_or_known_before_its_row():
         ({"holdout": timedelta(0)}, ["holdout: must be a whole number of days, at least 1"]),
         ({"min_training": timedelta(days=61)}, ["min_training: must not exceed training_window"]),
         ({"owner": "me"}, ["owner: must be 'team:NAME'"]),
+        ({"extra_columns": "drop"}, ["extra_columns: must be 'ignore' or 'refuse'"]),
+        ({"on_unseen_category": True}, ["on_unseen_category: must be 'allow' or 'refuse'"]),
+        ({"on_missing": "ignore"}, ["on_missing: must be 'allow' or 'refuse'"]),
     ],
 )
 def test_a_model_that_cannot_be_trained(changes, said):

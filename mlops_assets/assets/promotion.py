@@ -7,6 +7,7 @@ import dagster as dg
 from mlops_assets.assets.common import asset_key, code_version, graph_asset, missing
 from mlops_assets.checks import models as checks
 from mlops_assets.resources.files import Files
+from mlops_assets.resources.model_files import model_files
 from mlops_assets.resources.warehouse import Warehouse
 from mlops_assets.vocabulary import Model, UseCase
 
@@ -24,8 +25,8 @@ def _evaluation(use_case: UseCase, model: Model) -> dg.AssetsDefinition:
         daily=False,
         kinds={"duckdb"},
         description=f"""Challenger, champion and a simple baseline of `{model.name}` on the same
-        holdout, which is later than what the challenger was trained on: metrics, paired
-        differences and slices, with intervals.""",
+        holdout: metrics, paired differences, slices and calibration, with intervals. Beside them
+        what could make the holdout worthless: when and on which rows either was trained.""",
         owner=model.owner,
         deps=[asset_key(use_case, model.name, "model_version")],
         version=code_version(model.gate, model.slices),
@@ -34,41 +35,52 @@ def _evaluation(use_case: UseCase, model: Model) -> dg.AssetsDefinition:
     def evaluation(context: dg.AssetExecutionContext, warehouse: Warehouse, files: Files):
         from mlops_assets.core import registry, reports
         from mlops_assets.core.features import pinned_views, view_definitions
-        from mlops_assets.core.models import evaluation, snapshots
-        from mlops_assets.core.models.artifacts import ArtifactStore
+        from mlops_assets.core.models import evaluation, holdout, snapshots
 
         with warehouse.read() as con:
             versions = registry.versions(con, model.name)
             champion = registry.champion(con, model.name)
             training_set = snapshots.latest(con, model.name)
-        if not versions or training_set is None:
-            raise missing(model, "model_version")
-        artifacts = ArtifactStore(files.artifact_folder)
-        holdout = snapshots.read(files.snapshot_folder / training_set.path, "holdout")
+            if not versions or training_set is None:
+                raise missing(model, "model_version")
+            before = None if champion is None else versions[champion - 1]
+            evidence = holdout.inspect(
+                con,
+                training_set,
+                versions[-1],
+                before,
+                folder=files.snapshot_folder,
+                timezone=use_case.timezone,
+            )
+        rows = snapshots.read(files.snapshot_folder / training_set.path, "holdout")
 
         def contender(version: registry.ModelVersion) -> evaluation.Contender:
             features, problem = None, None
             try:
                 with warehouse.transaction() as con:
+                    registry.loadable(con, model.name, version.version)
                     features = pinned_views.holdout_features(
-                        con, use_case, model, version, holdout, context.run.run_id
+                        con, use_case, model, version, rows, context.run.run_id
                     )
             except view_definitions.ViewChangedError as error:
                 problem = str(error)
             return evaluation.Contender(
                 version=version.version,
-                estimator=artifacts.load(version.artifact_sha256, model.trusted_types),
+                estimator=artifacts.load(version, model.trusted_types),
                 signature=version.signature,
                 features=features,
                 problem=problem,
+                size_bytes=version.size_bytes,
             )
 
-        report = evaluation.evaluate(
-            model,
-            holdout,
-            contender(versions[-1]),
-            None if champion is None else contender(versions[champion - 1]),
-        )
+        with model_files(warehouse, files, context.run.run_id) as artifacts:
+            report = evaluation.evaluate(
+                model,
+                rows,
+                contender(versions[-1]),
+                None if before is None else contender(before),
+                evidence=evidence,
+            )
         with warehouse.transaction() as con:
             registry.record_evaluation(con, training_set, report, run_id=context.run.run_id)
         return dg.MaterializeResult(
@@ -102,7 +114,9 @@ def _champion(use_case: UseCase, model: Model) -> dg.AssetsDefinition:
     )
     def champion(context: dg.AssetExecutionContext, warehouse: Warehouse):
         from mlops_assets.core import registry, reports
+        from mlops_assets.core.audit.version_record import version_record
         from mlops_assets.core.models import gate
+        from mlops_assets.core.reports import model_card
         from mlops_assets.core.storage import store
 
         with warehouse.transaction() as con:
@@ -140,11 +154,13 @@ def _champion(use_case: UseCase, model: Model) -> dg.AssetsDefinition:
                 )
             serving = registry.champion(con, model.name)
             history = registry.history(con, model.name)
+            record = version_record(con, model.name, evaluated.version)
         return dg.MaterializeResult(
             metadata={
                 "decision": dg.MetadataValue.md(
                     reports.promotion_markdown(model, evaluated, verdict, history)
                 ),
+                "card": dg.MetadataValue.md(model_card.markdown(use_case, model, record)),
                 "champion_version": serving if serving is not None else "none",
                 "promoted": verdict.promoted,
             },

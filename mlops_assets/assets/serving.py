@@ -12,8 +12,10 @@ from mlops_assets.assets.common import (
     describe_day,
     graph_asset,
 )
+from mlops_assets.automation.explaining import how_to
 from mlops_assets.checks import serving as checks
 from mlops_assets.resources.files import Files
+from mlops_assets.resources.model_files import model_files
 from mlops_assets.resources.warehouse import Warehouse
 from mlops_assets.vocabulary import FeatureView, Model, UseCase
 
@@ -56,23 +58,29 @@ def _predictions(use_case: UseCase, model: Model) -> dg.AssetsDefinition:
     )
     def predictions(context: dg.AssetExecutionContext, warehouse: Warehouse, files: Files):
         from mlops_assets.core import registry
-        from mlops_assets.core.models.artifacts import ArtifactStore
-        from mlops_assets.core.serving import capture
+        from mlops_assets.core.serving import capture, shadow
+        from mlops_assets.core.serving import predictions as captured
         from mlops_assets.core.serving.expected_rows import expected_rows
 
-        artifacts = ArtifactStore(files.artifact_folder)
         days = days_of(context)
         start, end = days[0], days[-1] + timedelta(days=1)
-        with warehouse.transaction() as con:
+        with (
+            model_files(warehouse, files, context.run.run_id) as artifacts,
+            warehouse.transaction() as con,
+        ):
 
             def load(version: int):
-                record = registry.get(con, model.name, version)
-                return artifacts.load(record.artifact_sha256, model.trusted_types), record.signature
+                record = registry.loadable(con, model.name, version)
+                return artifacts.load(record, model.trusted_types), record.signature
 
             reports = capture.capture_predictions(
                 con, use_case, model, start, end, load, context.run.run_id
             )
+            _, no_shadow = shadow.capture_shadow(
+                con, use_case, model, start, end, load, context.run.run_id
+            )
             expected = expected_rows(con, use_case, model, start, end)
+            examples = captured.examples(con, model, start, end)
 
         for day, report in reports.items():
             describe_day(
@@ -83,8 +91,11 @@ def _predictions(use_case: UseCase, model: Model) -> dg.AssetsDefinition:
                     "model_version": report.version if report.version is not None else "none",
                     "status": report.status,
                     "newly_scored": report.new_rows,
+                    **(how_to(context, examples[day]) if day in examples else {}),
                 },
             )
+        if no_shadow:
+            describe_day(context, days[-1], {"not_scored_in_shadow": no_shadow})
         describe_day(context, days[-1], lineage.of_predictions(use_case, model))
         return dg.MaterializeResult(check_results=[checks.every_row_once(key, reports, expected)])
 

@@ -14,8 +14,8 @@ from mlops_assets.vocabulary import Model, UseCase
 RETRAIN_STEPS = ("training_set", "model_version", "evaluation", "champion")
 #: What is computed for each model and day.
 DAILY_STEPS = (
-    *("predictions", "feature_consistency", "outcomes", "performance", "drift_report"),
-    "retrain_decision",
+    *("predictions", "feature_consistency", "outcomes", "probation", "performance"),
+    *("drift_report", "retrain_decision"),
 )
 
 DAILY = "daily"

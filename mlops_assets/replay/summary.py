@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from mlops_assets.core.models.artifacts import ArtifactStore
+    from mlops_assets.core.registry import ModelVersion
 
 WEEK = timedelta(days=7)
 
@@ -53,10 +54,11 @@ class Frozen:
         self._estimators: dict[str, Any] = {}
         self._values: dict[tuple[str, date, date], tuple[Any, _Values]] = {}
 
-    def estimator(self, model: Model, sha256: str) -> Any:
-        """Return a stored estimator, loaded once."""
+    def estimator(self, model: Model, version: ModelVersion) -> Any:
+        """Return a version's estimator, loaded once."""
+        sha256 = version.artifact_sha256
         if sha256 not in self._estimators:
-            self._estimators[sha256] = self.store.load(sha256, model.trusted_types)
+            self._estimators[sha256] = self.store.load(version, model.trusted_types)
         return self._estimators[sha256]
 
     def values(
@@ -197,7 +199,7 @@ def _values(
     label = rows["mlops_assets_label"].to_numpy()
     classes = first.signature["output"]["classes"]
     captured = _captured(model, rows, label, classes)
-    estimator = frozen.estimator(model, first.artifact_sha256)
+    estimator = frozen.estimator(model, first)
     said = replace(
         scoring.outputs(model.problem, estimator, scoring.prepare(rows, first.signature), classes),
         label=label,

@@ -53,6 +53,11 @@ _idle: dict[tuple[str, str], list[duckdb.DuckDBPyConnection]] = {}
 _initialised: set[tuple[str, int, int]] = set()
 _initialising = threading.Lock()
 
+# Held by the thread that is in a transaction, by file. DuckDB lets threads of one process write
+# side by side and finds out only that they changed the same row, not that what one decided on
+# was changed by the other: the highest version number, the place of an alias.
+_writing: dict[str, threading.RLock] = {}
+
 
 class WarehouseError(RuntimeError):
     """The database file cannot be opened. The message says what to do."""
@@ -114,16 +119,17 @@ class Warehouse(DuckDBResource):
     def transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """Open the file for one transaction: all of it is kept, or, on any error, nothing.
 
-        Hold it for reading and writing only; fit models and send messages outside.
+        Hold it for reading and writing only; fit models and send messages outside. One thread
+        at a time is in a transaction on a file, as one process is; readers do not wait.
 
         Raises
         ------
         LockTimeout
-            If another process kept the file.
+            If another process kept the file, or another thread its transaction.
         WarehouseError
             If the file cannot be opened for another reason.
         """
-        with self.get_connection() as con:
+        with self._alone(), self.get_connection() as con:
             con.execute("BEGIN TRANSACTION")
             try:
                 yield con
@@ -193,6 +199,20 @@ class Warehouse(DuckDBResource):
     def path(self) -> Path:
         """Absolute path of the file."""
         return Path(self.database).expanduser().absolute()
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        lock = _writing.setdefault(str(self.path), threading.RLock())
+        if not lock.acquire(timeout=self.lock_timeout_seconds):
+            raise LockTimeout(
+                f"Another thread of this process has been in a transaction on {self.path} for "
+                f"more than {self.lock_timeout_seconds:g} s. Wait for it, or look what it does: "
+                "models are fitted and messages sent outside of transactions."
+            )
+        try:
+            yield
+        finally:
+            lock.release()
 
     def _connect(self) -> duckdb.DuckDBPyConnection:
         import duckdb

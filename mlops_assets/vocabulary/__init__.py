@@ -25,7 +25,7 @@ from mlops_assets.vocabulary.models import (
     Problem,
     Rows,
 )
-from mlops_assets.vocabulary.policies import DriftPolicy, PromotionGate, RetrainPolicy
+from mlops_assets.vocabulary.policies import DriftPolicy, Probation, PromotionGate, RetrainPolicy
 from mlops_assets.vocabulary.use_case import UseCase
 from mlops_assets.vocabulary.validation import DEFAULT_OWNER, DeclarationError
 
@@ -42,6 +42,7 @@ __all__ = [
     "Loader",
     "Model",
     "OnDemandFeatures",
+    "Probation",
     "Problem",
     "PromotionGate",
     "RetrainPolicy",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from mlops_assets.vocabulary.policies import DriftPolicy, PromotionGate, RetrainPolicy
+from mlops_assets.vocabulary.policies import DriftPolicy, Probation, PromotionGate, RetrainPolicy
 from mlops_assets.vocabulary.validation import (
     DEFAULT_OWNER,
     check_columns,
@@ -29,6 +29,13 @@ METRICS: Mapping[Problem, tuple[str, ...]] = {
     "binary": ("log_loss", "brier", "roc_auc", "accuracy"),
     "multiclass": ("log_loss", "accuracy"),
     "regression": ("mae", "rmse", "r2"),
+}
+#: The other choice of each of a model's fields that may be ``"refuse"``.
+_LENIENT = {
+    "on_view_change": "pinned",
+    "extra_columns": "ignore",
+    "on_unseen_category": "allow",
+    "on_missing": "allow",
 }
 HIGHER_IS_BETTER = frozenset({"roc_auc", "accuracy", "r2"})
 
@@ -99,7 +106,8 @@ class Model:
         ``"view.feature"`` for one. Feature names must be distinct within a model.
     estimator
         Function returning an unfitted scikit-learn estimator that takes the frame of
-        features (categories as ``str``, numbers as ``float``, missing as NaN or None).
+        features: categories as ``str``, numbers as ``float``, booleans as 0.0 and 1.0,
+        missing as NaN.
     training_window, min_training
         Most and least days of rows that are trained on, ending where the holdout begins.
     holdout
@@ -113,6 +121,21 @@ class Model:
         ``"pinned"``: the features of the definition it was trained on, computed further (SQL
         views; a changed Python function is refused); ``"refuse"``: nothing is predicted until
         a version is trained on the new definition. Never the new definition's features.
+    extra_columns
+        What a version does with columns that it was not trained on: ``"ignore"`` them, so
+        that a champion goes on while features for its successor are added, or ``"refuse"`` to
+        score. The project's own columns (keys, times, label) are never extra.
+    on_unseen_category
+        What it does with values of a category that its training data did not have:
+        ``"allow"`` (the estimator decides, and drift shows) or ``"refuse"``. With
+        ``"refuse"`` one new carrier stops a day's predictions, and a holdout with one fails
+        the evaluation.
+    on_missing
+        What it does with missing values of a feature that was always there in training:
+        ``"allow"`` (the estimator decides: whether it takes missing values is its matter, and
+        training data without any are often chance) or ``"refuse"``.
+
+        These three are recorded with a version when it is trained and never change for it.
     """
 
     name: str
@@ -126,22 +149,27 @@ class Model:
     holdout: timedelta = timedelta(days=14)
     slices: Sequence[str] = ()
     gate: PromotionGate = field(default_factory=PromotionGate)
+    probation: Probation = field(default_factory=Probation)
     drift: DriftPolicy = field(default_factory=DriftPolicy)
     retrain: RetrainPolicy = field(default_factory=RetrainPolicy)
     trusted_types: Sequence[str] = ()
     on_view_change: Literal["pinned", "refuse"] = "pinned"
+    extra_columns: Literal["ignore", "refuse"] = "ignore"
+    on_unseen_category: Literal["allow", "refuse"] = "allow"
+    on_missing: Literal["allow", "refuse"] = "allow"
     description: str = ""
     owner: str = DEFAULT_OWNER
 
     def __post_init__(self) -> None:
         check_name(self)
         check_owner(self)
-        require(
-            self.on_view_change in ("pinned", "refuse"),
-            self,
-            "on_view_change",
-            "must be 'pinned' or 'refuse'",
-        )
+        for name, lenient in _LENIENT.items():
+            require(
+                getattr(self, name) in (lenient, "refuse"),
+                self,
+                name,
+                f"must be {lenient!r} or 'refuse'",
+            )
         freeze(self, features=tuple(self.features), slices=tuple(self.slices))
         require(self.problem in METRICS, self, "problem", f"must be one of {', '.join(METRICS)}")
         require(bool(self.features), self, "features", "name at least one feature view")

@@ -8,6 +8,7 @@ everything expected is worked out from the generated data itself.
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
 from datetime import date, timedelta
 
@@ -15,6 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mlops_assets import FeatureStore
 from mlops_assets.core.features import feature_views
 from mlops_assets.core.features.consistency import SAMPLE
 from mlops_assets.core.features.retrieval import feature_rows
@@ -406,3 +408,44 @@ def recomputed(con, cut) -> pd.DataFrame:
     finally:
         con.execute("ROLLBACK")
     return rows.sort_values("row_key")[["row_key", "as_of", *FEATURES]].reset_index(drop=True)
+
+
+def test_every_prediction_can_be_made_again_bit_for_bit(lived):
+    store = FeatureStore(CASE, data_dir=lived.world.settings.data_dir)
+    made = store.verify(lived.predictions()["prediction_id"].tolist())
+    assert len(made) > 500
+    assert set(made["status"]) == {"identical"}
+    found = store.explain(made["prediction_id"].iloc[-1])
+    views = {name: (rows.sufficient, rows.later) for name, rows in found.behind.items()}
+    assert views == {"recent_resolutions": (True, False), "customer_profile": (True, False)}
+
+
+def test_the_ui_leads_from_a_day_to_the_explanation_of_a_prediction(lived):
+    [day] = [
+        e.step_materialization_data.materialization
+        for e in lived.runs["late"].get_asset_materialization_events()
+        if e.asset_key.path[-1] == "predictions" and e.partition == LAST.isoformat()
+    ]
+    prediction = re.search(r"explain ([0-9a-f]{32})", str(day.metadata["explain"].value))
+    assert prediction is not None
+    config = {"ops": {"explain_prediction": {"config": {"prediction_id": prediction[1]}}}}
+    job = lived.world.definitions.resolve_job_def("explain")
+    result = job.execute_in_process(run_config=config, instance=lived.world.instance)
+    [output] = [e for e in result.all_events if e.event_type_value == "STEP_OUTPUT"]
+    told = output.step_output_data.metadata
+    assert str(told["explanation"].value).startswith(
+        f"**Bit-identical:** prediction {prediction[1]}"
+    )
+    assert told["bit_identical"].value is True
+
+
+def test_a_version_has_a_card_where_it_was_made_and_where_it_was_judged(lived):
+    cards = {
+        e.asset_key.path[-1]: str(
+            e.step_materialization_data.materialization.metadata["card"].value
+        )
+        for e in lived.runs["retrain"].get_asset_materialization_events()
+        if e.asset_key.path[-1] in ("model_version", "champion")
+    }
+    assert cards["model_version"].startswith("**Version 1 of team has not been judged yet.**")
+    assert cards["champion"].startswith("**Version 1 of team serves, from ")

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from mlops_assets.core import registry
-from mlops_assets.core.models import snapshots, training
+from mlops_assets.core.models import holdout, identity, scoring, snapshots, training
 from mlops_assets.core.models.artifacts import ArtifactStore
 from mlops_assets.core.models.evaluation import Contender, evaluate
 from mlops_assets.core.storage import sql, store
@@ -213,22 +213,33 @@ class Shop:
         assert isinstance(built, snapshots.TrainingSet), built
         snapshots.record(self.con, built, reason="test", decision_id=decision, run_id="train")
         fitted = training.fit(model, built, self.folder)
+        golden = snapshots.read(built.path, "holdout").head(20)
         version = registry.register(
             self.con,
             model.name,
             fitted,
-            self.artifacts.save(fitted.estimator),
+            self.artifacts.save(
+                fitted.estimator, model.problem, scoring.prepare(golden, fitted.signature)
+            ),
             built,
             decision_id=decision,
             run_id="train",
             code={},
-            environment={},
+            environment=identity.environment_identity(Path(__file__).parent),
         )
         self.estimators[version] = (fitted.estimator, fitted.signature)
         report = evaluate(
             model,
             snapshots.read(built.path, "holdout"),
             Contender(version, fitted.estimator, fitted.signature),
+            evidence=holdout.inspect(
+                self.con,
+                built,
+                registry.get(self.con, model.name, version),
+                None,
+                folder=self.folder,
+                timezone=ZONE,
+            ),
         )
         registry.record_evaluation(self.con, built, report, run_id="train")
         if promote:
@@ -241,6 +252,7 @@ class Shop:
                 effective_from=day(cutoff if effective is None else effective),
                 actor="test",
                 reason="test",
+                override=True,
             )
         return version
 

@@ -135,8 +135,6 @@ def test_a_missing_prediction_is_never_counted_as_good(problem, metric):
     found = metrics.interval(problem, metric, broken)
     assert math.isnan(found.value)
     assert math.isnan(found.low)
-    difference = metrics.paired_difference(problem, metric, broken, s)
-    assert math.isnan(difference.high)
 
 
 @pytest.mark.parametrize(("problem", "metric"), ALL)
@@ -154,7 +152,6 @@ def test_no_rows_are_undefined_and_no_error(problem, metric):
     found = metrics.interval(problem, metric, none)
     assert found.n == 0
     assert math.isnan(found.value)
-    assert math.isnan(metrics.paired_difference(problem, metric, none, none).value)
 
 
 def test_one_class_has_no_roc_area_and_constant_labels_no_r2():
@@ -184,41 +181,3 @@ def test_the_interval_covers_the_truth_as_often_as_it_says(problem, metric):
     found = [metrics.interval(problem, metric, s) for s in rows]
     covered = np.mean([f.low <= truth <= f.high for f in found])
     assert 0.90 <= covered <= 0.99
-
-
-@pytest.mark.parametrize(("problem", "metric"), ALL)
-def test_bootstrap_and_contributions_agree_on_a_paired_difference(problem, metric):
-    first, second = example(problem, seed=1), example(problem, seed=1)
-    rng = np.random.default_rng(5)
-    if problem == "regression":
-        second = Scored(second.label, second.prediction + rng.normal(0, 5, len(second)))
-    elif problem == "binary":
-        assert second.score is not None
-        score = np.clip(second.score + rng.normal(0, 0.1, len(second)), 0.01, 0.99)
-        second = Scored(second.label, score >= 0.5, score)
-    else:
-        assert second.scores is not None
-        scores = second.scores + rng.random(second.scores.shape)
-        scores /= scores.sum(axis=1, keepdims=True)
-        names = np.array(second.classes, dtype=object)
-        second = Scored(second.label, names[scores.argmax(1)], None, scores, second.classes)
-    drawn = metrics.paired_difference(problem, metric, first, second, 0.9)
-    exact = metrics.paired_difference(problem, metric, first, second, 0.9, method="t")
-    assert drawn.value == exact.value
-    width = exact.high - exact.low
-    assert drawn.low == pytest.approx(exact.low, abs=0.15 * width)
-    assert drawn.high == pytest.approx(exact.high, abs=0.15 * width)
-    # The unnoised one is better, whichever way the metric points.
-    assert drawn.value < 0
-
-
-def test_a_paired_difference_is_the_same_every_time():
-    a, b = binary(seed=1), binary(seed=1, noise=0.2)
-    assert metrics.paired_difference("binary", "log_loss", a, b) == metrics.paired_difference(
-        "binary", "log_loss", a, b
-    )
-
-
-def test_models_scored_on_different_rows_are_not_compared():
-    with pytest.raises(ValueError, match="same rows"):
-        metrics.paired_difference("binary", "log_loss", binary(seed=1), binary(seed=2))

@@ -1,29 +1,22 @@
-"""The registry: versions never change, aliases have a history, nothing moves unseen."""
+"""The registry: versions are numbered without gaps, never change, and are never lost."""
 
 from __future__ import annotations
 
 import math
-from datetime import date, timedelta
-from pathlib import Path
+from datetime import date
 
 import duckdb
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from sklearn.linear_model import LogisticRegression
 
 from mlops_assets.core import registry
 from mlops_assets.core.models import gate
-from mlops_assets.core.models.artifacts import Artifact
 from mlops_assets.core.models.evaluation import EvaluationReport
 from mlops_assets.core.models.metrics import Interval
-from mlops_assets.core.models.snapshots import TrainingSet
-from mlops_assets.core.models.training import Fitted
 from mlops_assets.core.registry import Conflict, NotFound
 from mlops_assets.core.storage import tables
 from mlops_assets.vocabulary import PromotionGate
-
-MAY = date(2013, 5, 1)
+from mlops_assets_tests.core.registered import MAY, fitted, move, register, training_set
+from mlops_assets_tests.core.test_gate import CLEAN
 
 
 @pytest.fixture
@@ -31,62 +24,6 @@ def con(tmp_path):
     with duckdb.connect(str(tmp_path / "use_case.duckdb")) as con:
         tables.create_tables(con)
         yield con
-
-
-def training_set(model="m") -> TrainingSet:
-    return TrainingSet(
-        model=model,
-        digest="d" * 64,
-        path=Path("d.parquet"),
-        cutoff=MAY,
-        train_start=date(2013, 1, 1),
-        train_end=date(2013, 4, 17),
-        holdout_end=MAY,
-        train_rows=1000,
-        holdout_rows=200,
-        view_versions={"weather": "abc"},
-    )
-
-
-def fitted() -> Fitted:
-    return Fitted(
-        estimator=LogisticRegression(),
-        metrics={"log_loss": 0.4, "roc_auc": math.nan},
-        signature={"inputs": [], "output": {"classes": [False, True]}},
-        reference={"columns": {}},
-        importance={"a": 1.0},
-        seconds=0.5,
-        parameters={"C": 1.0},
-    )
-
-
-def register(con, model="m", **more) -> int:
-    return registry.register(
-        con,
-        model,
-        fitted(),
-        Artifact("a" * 64, 123),
-        training_set(model),
-        decision_id=None,
-        run_id="r1",
-        code={"commit": "unknown", "dirty": None},
-        environment={"python": "3.11"},
-        **more,
-    )
-
-
-def move(con, to, expected, day=MAY, model="m", alias="champion", **more):
-    return registry.move_alias(
-        con,
-        model,
-        alias,
-        to,
-        expected_from=expected,
-        effective_from=day,
-        actor="test",
-        reason="because",
-        **more,
-    )
 
 
 def report(version=1, champion=None, value=0.4) -> EvaluationReport:
@@ -106,6 +43,8 @@ def report(version=1, champion=None, value=0.4) -> EvaluationReport:
         versus_baseline=better,
         champion=None if champion is None else {"log_loss": found},
         versus_champion=None if champion is None else better,
+        block="day",
+        holdout=CLEAN,
     )
 
 
@@ -132,7 +71,7 @@ def test_versions_count_up_for_each_model_by_itself(con):
 
 
 def test_a_version_reads_as_it_was_registered(con):
-    register(con)
+    register(con, total_seconds=2.5)
     version = registry.get(con, "m", 1)
     assert version.signature == fitted().signature
     assert version.reference == {"columns": {}}
@@ -143,6 +82,11 @@ def test_a_version_reads_as_it_was_registered(con):
     assert version.estimator.endswith("LogisticRegression")
     assert (version.train_rows, version.size_bytes) == (1000, 123)
     assert version.code == {"commit": "unknown", "dirty": None}
+    assert (version.fit_seconds, version.total_seconds, version.seed) == (0.5, 2.5, 7)
+    held_out = (version.holdout_digest, version.train_end, version.holdout_end)
+    assert held_out == ("e" * 64, date(2013, 4, 17), MAY)
+    assert version.holdout_rows == 200
+    assert (version.source_model, version.source_version) == (None, None)
 
 
 def test_a_version_remembers_the_champion_it_was_trained_under(con):
@@ -162,12 +106,13 @@ def test_a_missing_version_is_an_error_that_says_which_there_are(con):
 
 
 def test_a_version_is_not_registered_on_another_models_data(con):
+    register(con, "other")
     with pytest.raises(Conflict, match="belongs to 'other'"):
         registry.register(
             con,
             "m",
             fitted(),
-            Artifact("a" * 64, 1),
+            registry.get(con, "other", 1),  # type: ignore[arg-type]
             training_set("other"),
             decision_id=None,
             run_id="r",
@@ -176,133 +121,60 @@ def test_a_version_is_not_registered_on_another_models_data(con):
         )
 
 
-def test_nothing_serves_before_the_first_champion(con):
-    register(con)
-    assert registry.champion(con, "m") is None
-    assert registry.champion_for(con, "m", MAY) is None
-    move(con, 1, None)
-    assert registry.champion_for(con, "m", MAY - timedelta(days=1)) is None
-    assert registry.champion_for(con, "m", MAY) == 1
+def test_two_connections_that_take_the_same_number_are_not_both_believed(con):
+    """Past ``Warehouse``, whose transactions come one after the other."""
+    other = con.cursor()
+    con.execute("BEGIN")
+    other.execute("BEGIN")
+    assert register(con) == register(other) == 1
+    con.execute("COMMIT")
+    with pytest.raises(duckdb.Error, match="UNIQUE constraint violat"):
+        other.execute("COMMIT")
+    other.execute("BEGIN")
+    assert register(other) == 2
+    other.execute("COMMIT")
+    other.close()
+    assert [v.version for v in registry.versions(con, "m")] == [1, 2]
 
 
-def test_a_past_day_is_served_by_the_version_it_was_served_by(con):
-    for _ in range(3):
-        register(con)
-    move(con, 1, None, MAY)
-    move(con, 2, 1, MAY + timedelta(days=10))
-    move(con, 1, 2, MAY + timedelta(days=20))  # rollback
-    move(con, 3, 1, MAY + timedelta(days=20))  # and at once another
-    served = [registry.champion_for(con, "m", MAY + timedelta(days=n)) for n in (0, 9, 10, 19, 20)]
-    assert served == [1, 1, 2, 2, 3]
-    assert registry.champion(con, "m") == 3
-    assert [e.to_version for e in registry.history(con, "m")] == [1, 2, 1, 3]
-    assert con.execute("SELECT version FROM registry.aliases WHERE model = 'm'").fetchall() == [
-        (3,)
-    ]
-
-
-@settings(max_examples=40, deadline=None)
-@given(st.lists(st.tuples(st.integers(1, 4), st.integers(0, 5)), max_size=12))
-def test_champion_for_every_day_is_that_of_a_plain_list(moves):
-    with duckdb.connect() as con:
-        tables.create_tables(con)
-        for _ in range(4):
-            register(con)
-        offset, expected, events = 0, None, []
-        for version, days_later in moves:
-            offset += days_later
-            move(con, version, expected, MAY + timedelta(days=offset))
-            expected = version
-            events.append((offset, version))
-        for n in range(-1, offset + 2):
-            oracle = [v for start, v in events if start <= n]
-            found = registry.champion_for(con, "m", MAY + timedelta(days=n))
-            assert found == (oracle[-1] if oracle else None)
-
-
-def test_a_mover_who_believes_something_else_moves_nothing(con):
-    register(con)
-    register(con)
-    move(con, 1, None)
-    for expected in (None, 2):
-        with pytest.raises(Conflict, match="moved in between"):
-            move(con, 2, expected)
-    assert registry.champion(con, "m") == 1
-    assert len(registry.history(con, "m")) == 1
-
-
-def test_two_connections_cannot_both_move_from_the_same_version(con, tmp_path):
-    """As two threads of one process would."""
-    register(con)
+def test_two_connections_that_move_an_alias_at_once_are_not_both_believed(con):
     register(con)
     register(con)
     move(con, 1, None)
     other = con.cursor()
     con.execute("BEGIN")
+    other.execute("BEGIN")
     move(con, 2, 1)
+    move(other, 2, 1)
     con.execute("COMMIT")
-    with pytest.raises(Conflict):
-        move(other, 3, 1)
+    with pytest.raises(duckdb.Error, match="UNIQUE constraint violat"):
+        other.execute("COMMIT")
+    with pytest.raises(Conflict, match="moved in between"):
+        move(other, 2, 1)
     other.close()
+    assert [e.to_version for e in registry.history(con, "m")] == [1, 2]
 
 
-def test_days_already_served_do_not_change_their_version(con):
+def test_a_file_from_before_the_newer_columns_gets_them(con):
+    """Rows that are there are kept, and versions and moves can be added to them."""
     register(con)
+    move(con, 1, None)
+    for column in ("override", "rollback_of"):
+        con.execute(f"ALTER TABLE registry.alias_events DROP COLUMN {column}")
+    for column in ("holdout_digest", "holdout_end", "seed", "source_model", "total_seconds"):
+        con.execute(f"ALTER TABLE registry.model_versions DROP COLUMN {column}")
+    tables.create_tables(con)
+    assert registry.history(con, "m")[0].override is False
+    assert registry.get(con, "m", 1).seed is None
     register(con)
-    move(con, 1, None, MAY)
-    with pytest.raises(Conflict, match="would change days"):
-        move(con, 2, 1, MAY - timedelta(days=1))
+    move(con, 2, 1)
+    assert registry.get(con, "m", 2).seed == 7
 
 
-def test_an_alias_never_points_to_nothing(con):
-    with pytest.raises(NotFound):
-        move(con, 1, None)
-
-
-@pytest.mark.parametrize("alias", ["3", "12", "v3", "V3", "latest", "Latest", "", "a b", "é", "-a"])
-def test_what_reads_as_a_version_is_no_alias(con, alias):
-    register(con)
-    with pytest.raises(ValueError, match="cannot be an alias"):
-        move(con, 1, None, alias=alias)
-
-
-def test_aliases_that_differ_in_case_are_one(con):
-    register(con)
-    register(con)
-    move(con, 1, None, alias="Champion")
-    with pytest.raises(Conflict):
-        move(con, 2, None, alias="champion")
-    assert registry.champion(con, "m") == 1
-
-
-def test_a_move_without_a_reason_is_refused(con):
-    register(con)
-    with pytest.raises(ValueError, match="reason"):
-        registry.move_alias(
-            con, "m", "champion", 1, expected_from=None, effective_from=MAY, actor="x", reason=" "
-        )
-
-
-def test_a_decision_moves_only_the_version_it_promotes(con):
-    register(con)
-    register(con)
-    passed, refused = promote(con, 1), promote(con, 2, min_rows=10_000)
-    with pytest.raises(Conflict, match="refuses"):
-        move(con, 2, None, promotion_id=refused)
-    with pytest.raises(Conflict, match="promotes m version 1"):
-        move(con, 2, None, promotion_id=passed)
-    with pytest.raises(NotFound):
-        move(con, 1, None, promotion_id="?")
-    assert move(con, 1, None, promotion_id=passed).promotion_id == passed
-
-
-def test_a_promotion_that_is_run_again_adds_nothing(con):
+def test_a_decision_that_is_taken_again_adds_nothing(con):
     register(con)
     passed = promote(con)
-    first = move(con, 1, None, promotion_id=passed)
     assert promote(con) == passed
-    assert move(con, 1, None, promotion_id=passed) == first
-    assert len(registry.history(con, "m")) == 1
     assert len(registry.promotions(con, "m")) == 1
     assert con.execute("SELECT count(*) FROM registry.evaluations").fetchall() == [(1,)]
 

@@ -99,8 +99,6 @@ def test_what_is_neither_number_nor_text_is_refused(name, wanted):
     frame = pd.DataFrame({"x": NEITHER[name]})
     with pytest.raises(SignatureError, match="x is"):
         scoring.prepare(frame, signature(x=wanted))
-    with pytest.raises(SignatureError, match="derive"):
-        scoring.inputs(frame, ["x"])
 
 
 @pytest.mark.parametrize(
@@ -200,6 +198,32 @@ def test_a_number_that_is_none_is_not_captured(answer):
     frame = pd.DataFrame({"x": [0.0, 1.0]})
     with pytest.raises(ScoringError, match="1 of 2"):
         scoring.predict("regression", Fixed([1.0, answer]), frame, signature("regression", None))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        np.array(["0.5", "1.5"]),
+        np.array(["0.5", "1.5"], dtype=object),
+        np.array([1 + 1j, 2]),
+        np.array([2**53 + 1, 0]),
+        np.array([1, 0], dtype=np.longdouble) / 3,
+        np.array(["2024-01-01", "2024-01-02"], dtype="datetime64[s]"),
+    ],
+    ids=lambda answer: str(answer.dtype),
+)
+def test_an_answer_is_not_made_a_number_that_it_was_not(answer):
+    frame = pd.DataFrame({"x": [0.0, 1.0]})
+    with pytest.raises(ScoringError, match="predict answered with"):
+        scoring.predict("regression", Fixed(answer), frame, signature("regression", None))
+
+
+@pytest.mark.parametrize("dtype", ["bool", "int8", "int64", "float16", "float32", np.longdouble])
+def test_an_answer_in_another_type_of_numbers_is_the_same_number(dtype):
+    frame = pd.DataFrame({"x": [0.0, 1.0]})
+    answer = Fixed(np.array([0, 1], dtype=dtype))
+    out = scoring.predict("regression", answer, frame, signature("regression", None))
+    assert out["prediction"].tolist() == [0.0, 1.0]
 
 
 def test_probabilities_of_other_classes_are_not_misread():

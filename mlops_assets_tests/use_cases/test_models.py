@@ -10,10 +10,11 @@ import pandas as pd
 import pytest
 
 from mlops_assets.core.features import feature_views, retrieval
-from mlops_assets.core.models import metrics, scoring, training
+from mlops_assets.core.models import loaded, metrics, scoring, training
 from mlops_assets.core.models.artifacts import ArtifactStore
 from mlops_assets.use_cases.nyc_flights import USE_CASE
 from mlops_assets.vocabulary import OnDemandFeatures
+from mlops_assets_tests.core.recorded import recorded
 from mlops_assets_tests.use_cases import flights
 
 START, SPLIT, END = date(2013, 1, 7), date(2013, 1, 21), date(2013, 1, 28)
@@ -38,10 +39,12 @@ def labelled(con, model, start, end) -> pd.DataFrame:
 def test_a_fitted_model_beats_a_constant_is_kept_and_scores_anything(con, model, tmp_path):
     fitted = training.fit_frame(model, labelled(con, model, START, SPLIT))
     store = ArtifactStore(tmp_path)
-    kept = store.save(fitted.estimator, model.trusted_types)
-    estimator = store.load(kept.sha256, model.trusted_types)
-
     later = labelled(con, model, SPLIT, END)
+    rows = scoring.prepare(later, fitted.signature)
+    kept = store.save(fitted.estimator, model.problem, rows, model.trusted_types)
+    loaded.forget_loaded()
+    estimator = store.load(recorded(kept), model.trusted_types)
+
     said = scoring.outputs(
         model.problem,
         estimator,
@@ -61,10 +64,11 @@ def test_a_fitted_model_beats_a_constant_is_kept_and_scores_anything(con, model,
 
     # A carrier, an airport and an aircraft never seen; no weather, no recent flight.
     strange = later.head(5).copy()
+    types = {column["name"]: column["type"] for column in fitted.signature["inputs"]}
     for name in strange.columns:
         if name in ("carrier", "origin", "destination"):
             strange[name] = "??"
-        elif scoring.kind(strange[name]) == scoring.NUMBER:
+        elif types.get(name, "category") != "category":
             strange[name] = np.nan
     said = scoring.predict(model.problem, estimator, strange, fitted.signature)
     assert np.isfinite(np.asarray(said["prediction"], dtype=float)).all()

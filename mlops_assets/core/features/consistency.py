@@ -120,7 +120,7 @@ def measure_range(
             record = registry.get(con, model.name, version)
             wanted = [str(column["name"]) for column in record.signature["inputs"]]
             try:
-                trained_on = _as_trained(con, use_case, model, record, wanted)
+                trained_on = definitions_of(con, use_case, model, record)
             except ViewChangedError as error:
                 reasons[version] = str(error)
                 rows += _unknown(model, version, counts[version], wanted)
@@ -155,19 +155,22 @@ def write_range(
     )
 
 
-def _as_trained(
-    con: duckdb.DuckDBPyConnection,
-    use_case: UseCase,
-    model: Model,
-    record: ModelVersion,
-    wanted: Sequence[str],
+def definitions_of(
+    con: duckdb.DuckDBPyConnection, use_case: UseCase, model: Model, record: ModelVersion
 ) -> tuple[UseCase, Model]:
-    """Return use case and model with the definitions and features of a version."""
+    """Return use case and model with the definitions and features of a version.
+
+    Raises
+    ------
+    ViewChangedError
+        If a former definition is not known.
+    """
+    wanted = [str(column["name"]) for column in record.signature["inputs"]]
     if model.on_view_change == "refuse":
         # That is about new predictions; those that were made can still be looked at.
         model = replace(model, on_view_change="pinned")
     use_case, model = pinned_views.served(con, use_case, model, record)
-    if [column.name for column in features(use_case, model)] == list(wanted):
+    if [column.name for column in features(use_case, model)] == wanted:
         return use_case, model
     # The views are the same, but the model now takes other features of them.
     owner = {

@@ -12,7 +12,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from mlops_assets.core.storage.sql import identifier
+from mlops_assets.core.storage.sql import identifier, identifiers
 
 if TYPE_CHECKING:
     import duckdb
@@ -60,16 +60,15 @@ def look_up_few(
         usable.append(f"{event} >= $first::TIMESTAMP")
         bounds["ttl"] = spec.ttl // _MICROSECOND
         bounds["first"] = None if first is None else _back(first, spec.ttl)
-    # Names of our own in between, so that no declared name can collide with them.
-    values = ", ".join(f"'f{n}': f.{identifier(name)}" for n, name in enumerate(spec.features))
+    # The winner's place and not its values: as values that are compared arg_max makes 0.0 of -0.0.
     order = f"row({event}, {known}, coalesce(f.{identifier(spec.tie_breaker)}, -1))"
-    named = ", ".join(f"w.f{n} AS {identifier(name)}" for n, name in enumerate(spec.features))
     con.execute(
         f"CREATE TEMP TABLE {into} AS WITH winners AS (SELECT r.row_ordinal, "
-        f"arg_max({{{values}}}, {order}) AS w FROM {requests} r "
+        f"arg_max(f.rowid, {order}) AS place FROM {requests} r "
         f"JOIN {spec.table} f ON {keys} WHERE {' AND '.join(usable)} GROUP BY r.row_ordinal) "
-        f"SELECT r.row_ordinal, {named} FROM {requests} r LEFT JOIN winners USING (row_ordinal) "
-        "ORDER BY r.row_ordinal",
+        f"SELECT r.row_ordinal, {identifiers(spec.features, 'f.')} FROM {requests} r "
+        f"LEFT JOIN winners USING (row_ordinal) LEFT JOIN {spec.table} f "
+        "ON f.rowid = winners.place ORDER BY r.row_ordinal",
         bounds,
     )
 

@@ -2,94 +2,65 @@
 
 How an estimator becomes bytes and comes back belongs here; which bytes are which version
 belongs in ``registry``. The format is skops' (a zip of JSON and arrays); there is no pickle
-path. What a file may contain is decided by ``TRUSTED_TYPES`` here and by the declaration's
-``trusted_types``, never by the file.
+path. What a file may contain is decided by ``trusted_types`` and by the declaration, never by
+the file.
 
-A load refuses, in this order: a file that is too large, one whose SHA-256 is not the
-recorded one, one that unpacks to too much, one that names a type outside the allow-list,
-one that another scikit-learn version wrote.
+A load refuses, in this order:
+
+1. a file that is missing, too large, or whose SHA-256 is not the recorded one,
+2. a version without a right signature, where a key is set (``signing``),
+3. a zip or a schema that the store would not have written (``artifact_checks``),
+4. another model than the recorded one (``model_digest``),
+5. other versions of scikit-learn, skops or numpy than the recorded ones,
+6. types outside the allow-list, contents that point outside of themselves, and whatever
+   crashes a process or exhausts it, all found out in another process (``guard``),
+7. a model that says something else of the golden rows than when it was registered.
+
+Then the bytes that passed are loaded here, and an event is noted, also of a refusal.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 import re
-import tempfile
-import threading
-import warnings
-import zipfile
-from collections import OrderedDict
-from collections.abc import Iterable
-from dataclasses import dataclass
+import stat
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mlops_assets.core.models.threads import wait_passively
-
-#: Types that fitted scikit-learn estimators hold and skops 0.16 does not trust by itself,
-#: measured over 60 estimators with scikit-learn 1.9.1. Plain data or pure functions: none
-#: reads a file, connects or runs code given as data (``functools.partial`` can only hold a
-#: function that is itself trusted).
-TRUSTED_TYPES = frozenset(
-    {
-        "builtins.object",
-        "functools.partial",
-        "numpy.dtype",
-        "scipy._lib.array_api_compat.numpy._aliases.asarray",
-        "scipy.interpolate._bsplines.BSpline",
-        "sklearn._loss.loss.HalfTweedieLoss",
-        "sklearn.calibration._CalibratedClassifier",
-        "sklearn.calibration._SigmoidCalibration",
-        "sklearn.calibration._TemperatureScaling",
-        "sklearn.compose._column_transformer.make_column_selector",
-        "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
-        "sklearn.feature_selection._univariate_selection.chi2",
-        "sklearn.feature_selection._univariate_selection.f_classif",
-        "sklearn.feature_selection._univariate_selection.f_regression",
-        "sklearn.gaussian_process._gpc._BinaryGaussianProcessClassifierLaplace",
-        "sklearn.gaussian_process.kernels.ConstantKernel",
-        "sklearn.gaussian_process.kernels.Matern",
-        "sklearn.gaussian_process.kernels.Product",
-        "sklearn.gaussian_process.kernels.RBF",
-        "sklearn.gaussian_process.kernels.Sum",
-        "sklearn.gaussian_process.kernels.WhiteKernel",
-        "sklearn.metrics._dist_metrics.EuclideanDistance64",
-        "sklearn.metrics._scorer._PassthroughScorer",
-        "sklearn.model_selection._split.KFold",
-        "sklearn.model_selection._split.StratifiedKFold",
-        "sklearn.model_selection._split.TimeSeriesSplit",
-        "sklearn.neighbors._ball_tree.BallTree",
-        "sklearn.neighbors._kd_tree.KDTree",
-        "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
-        "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
-        "sklearn.tree._tree.Tree",
-        "sklearn.utils._bunch.Bunch",
-        "sklearn.utils.validation.check_array",
-    }
+from mlops_assets.core.models import (
+    artifact_checks,
+    fitted_checks,
+    golden,
+    guard,
+    signing,
 )
+from mlops_assets.core.models.artifact_checks import MAX_BYTES
+from mlops_assets.core.models.construction import construct, read_back, refuse_unregistrable
+from mlops_assets.core.models.loaded import key_of, recall, remember
+from mlops_assets.core.models.model_digest import model_digest
+from mlops_assets.core.models.recorded import (
+    Artifact,
+    LoadEvent,
+    Recorded,
+    refuse_another_model,
+    refuse_other_versions,
+    row_of,
+)
+from mlops_assets.core.models.refusal import ArtifactError
+from mlops_assets.core.models.threads import wait_passively
+from mlops_assets.core.models.trusted_types import allowed_types
+from mlops_assets.core.models.writing import to_bytes, write_durably
+from mlops_assets.core.storage.records import utc_now
+from mlops_assets.settings import signing_keys
 
-MAX_BYTES = 1 << 30
-MAX_UNPACKED_BYTES = 4 << 30
-#: Loaded estimators kept by a process: champion and challenger of a few models.
-CACHED = 8
+if TYPE_CHECKING:
+    import pandas as pd
 
-_SHA256 = re.compile(r"[0-9a-f]{64}")
-_cache: OrderedDict[tuple[str, frozenset[str]], Any] = OrderedDict()
-_cache_lock = threading.Lock()
-
-
-class ArtifactError(RuntimeError):
-    """A model file cannot be written or must not be loaded; the message says what to do."""
-
-
-@dataclass(frozen=True)
-class Artifact:
-    """A stored model file."""
-
-    sha256: str
-    size_bytes: int
+__all__ = ["Artifact", "ArtifactError", "ArtifactStore", "LoadEvent"]
 
 
 class ArtifactStore:
@@ -99,25 +70,50 @@ class ArtifactStore:
     ----------
     root
         The folder; it is made at the first save.
+    keys
+        With which versions are signed, by default those of the environment
+        (``settings.signing_keys``); where there is none, signatures are not looked at.
     max_bytes
         Larger files are neither written nor read.
+
+    Attributes
+    ----------
+    events
+        Of the files that were read, in order; estimators from memory are no event.
     """
 
-    def __init__(self, root: Path, max_bytes: int = MAX_BYTES) -> None:
+    def __init__(
+        self, root: Path, keys: Sequence[bytes] | None = None, max_bytes: int = MAX_BYTES
+    ) -> None:
         self.root = Path(root)
+        self.keys = signing_keys() if keys is None else tuple(keys)
         self.max_bytes = max_bytes
+        self.events: list[LoadEvent] = []
 
     def path(self, sha256: str) -> Path:
         """Where the file of that digest is or would be."""
-        if _SHA256.fullmatch(sha256) is None:
+        if re.fullmatch(r"[0-9a-f]{64}", sha256) is None:
             raise ArtifactError(f"{sha256!r} is no SHA-256: 64 lower-case hexadecimal digits")
         return self.root / sha256[:2] / f"{sha256}.skops"
 
-    def save(self, estimator: Any, trusted_types: Iterable[str] = ()) -> Artifact:
+    def save(
+        self,
+        estimator: Any,
+        problem: str,
+        rows: pd.DataFrame,
+        trusted_types: Iterable[str] = (),
+    ) -> Artifact:
         """Write a fitted estimator and prove that it can be read back.
 
         The bytes of equal estimators differ (skops names arrays by memory address), so
-        saving twice makes two files.
+        saving twice makes two files; their ``model_digest`` is the same.
+
+        Parameters
+        ----------
+        problem
+            Of the model; decides what the estimator is asked.
+        rows
+            Rows as ``scoring.prepare`` makes them, of which some become golden.
 
         Raises
         ------
@@ -125,175 +121,160 @@ class ArtifactStore:
             If the estimator holds what a later run could not load: a lambda, a function or
             class of the main program or of inside a function, or a type that is not trusted.
         """
-        from skops import io as skops_io
-
+        what = type(estimator).__name__
         try:
-            data = skops_io.dumps(estimator)
+            data = to_bytes(estimator)
         except Exception as error:
             raise ArtifactError(
-                f"{type(estimator).__name__} cannot be written as a skops file: {error}. "
+                f"{what} cannot be written as a skops file: {error}. "
                 "Build it from scikit-learn estimators, or from classes of an importable module."
             ) from error
         if len(data) > self.max_bytes:
             raise ArtifactError(
-                f"{type(estimator).__name__} takes {len(data)} bytes, more than the cap of "
+                f"{what} takes {len(data)} bytes, more than the cap of "
                 f"{self.max_bytes}: make the model smaller or raise the cap"
             )
-        allowed = TRUSTED_TYPES | frozenset(trusted_types)
-        _refuse_unregistrable(data, allowed)
+        allowed = allowed_types(trusted_types)
         try:
-            loaded = _construct(data, allowed)
-        except ArtifactError:
-            raise
-        except Exception as error:
+            contents = artifact_checks.open_file(data)
+        except ArtifactError as error:
+            raise ArtifactError(f"{what} makes a file that would be refused: {error}") from error
+        refuse_unregistrable(contents.types)
+        loaded = read_back(what, data, allowed)
+        kept = golden.golden(problem, loaded, rows)
+        said = golden.outputs(problem, estimator, golden.frame(kept))
+        if said != kept["outputs"]:
             raise ArtifactError(
-                f"{type(estimator).__name__} was written but cannot be read back: {error}. "
-                "A function or class inside a function is the usual cause: move it to the top "
-                "level of an importable module."
-            ) from error
-        sha256 = hashlib.sha256(data).hexdigest()
-        _write_durably(self.path(sha256), data)
-        _remember((sha256, allowed), loaded)
-        return Artifact(sha256, len(data))
+                f"{what} says something else once it is read back. State that is kept outside "
+                "of its attributes is the usual cause: keep it in attributes."
+            )
+        artifact = Artifact(
+            sha256=hashlib.sha256(data).hexdigest(),
+            size_bytes=len(data),
+            model_digest=model_digest(contents.schema),
+            golden=kept,
+        )
+        write_durably(self.path(artifact.sha256), data)
+        remember(key_of(artifact.sha256, allowed, artifact.model_digest, kept), loaded)
+        return artifact
 
-    def load(self, sha256: str, trusted_types: Iterable[str] = ()) -> Any:
-        """Return the estimator of that digest.
+    def load(self, version: Recorded, trusted_types: Iterable[str] = ()) -> Any:
+        """Return the estimator of a version.
 
         The last ``CACHED`` estimators stay in memory, so that scoring every day does not
-        read the champion every day; the same object is returned, so do not change it.
+        read the champion every day; the same object is returned, so do not change it. What
+        the registry says of the version is looked at each time.
+
+        Parameters
+        ----------
+        version
+            As the registry has it, such as from ``registry.loadable``.
 
         Raises
         ------
         ArtifactError
             If the file is missing or refused; see the module.
         """
-        path, allowed = self.path(sha256), TRUSTED_TYPES | frozenset(trusted_types)
-        cached = _recall((sha256, allowed))
+        allowed = allowed_types(trusted_types)
+        key = key_of(version.artifact_sha256, allowed, version.model_digest, version.golden)
+        cached = recall(key)
         if cached is not None:
+            self._check_record(version)
             return cached
+        with self._noted(version):
+            estimator = self._load(version, allowed)
+        remember(key, estimator)
+        return estimator
+
+    def check(self, version: Recorded, trusted_types: Iterable[str] = ()) -> None:
+        """Do all that a load does, from the file, and keep nothing of it.
+
+        Raises
+        ------
+        ArtifactError
+            As ``load``.
+        """
+        with self._noted(version):
+            self._load(version, allowed_types(trusted_types))
+
+    def _load(self, version: Recorded, allowed: frozenset[str]) -> Any:
         wait_passively()
+        path = self.path(version.artifact_sha256)
         data = self._read(path)
         found = hashlib.sha256(data).hexdigest()
-        if found != sha256:
+        if found != version.artifact_sha256:
             raise ArtifactError(
                 f"{path} has SHA-256 {found}, not the registered one: it was damaged or "
                 "replaced. Restore it from a backup, or roll back to another version."
             )
+        signing.refuse_unsigned(row_of(version), version.hmac, self.keys)
+        if guard.available():
+            guard.start()  # imports what it needs while we do
         try:
-            estimator = _construct(data, allowed)
+            contents = artifact_checks.open_file(data)
+            refuse_another_model(version, model_digest(contents.schema))
+            refuse_other_versions(version, contents.versions)
+            return _tried_and_loaded(version, data, allowed)
         except ArtifactError as error:
-            raise ArtifactError(f"{path}: {error}") from error
-        except Exception as error:
             raise ArtifactError(
-                f"{path} is no model file that skops can load: {type(error).__name__}: {error}. "
-                "Roll back to another version or train a new one."
+                f"{path} is refused: {error}. Roll back to another version or train a new one."
             ) from error
-        _remember((sha256, allowed), estimator)
-        return estimator
+
+    def _check_record(self, version: Recorded) -> None:
+        signing.refuse_unsigned(row_of(version), version.hmac, self.keys)
+        refuse_other_versions(version, frozenset())
+
+    @contextmanager
+    def _noted(self, version: Recorded) -> Iterator[None]:
+        started = time.perf_counter()
+        reason: str | None = None
+        try:
+            yield
+        except BaseException as error:
+            reason = str(error) or type(error).__name__
+            raise
+        finally:
+            self.events.append(
+                LoadEvent(
+                    model=version.model,
+                    version=version.version,
+                    artifact_sha256=version.artifact_sha256,
+                    loaded=reason is None,
+                    reason=reason,
+                    seconds=time.perf_counter() - started,
+                    loaded_at=utc_now(),
+                )
+            )
 
     def _read(self, path: Path) -> bytes:
         try:
-            with path.open("rb") as file:
-                data = file.read(self.max_bytes + 1)
+            # Opening a pipe that nobody writes to would wait for ever.
+            descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+            with os.fdopen(descriptor, "rb") as file:
+                found = os.fstat(descriptor)
+                if not stat.S_ISREG(found.st_mode):
+                    raise OSError(0, "it is no regular file")
+                if found.st_size > self.max_bytes:
+                    raise ArtifactError(f"{path} is larger than the cap of {self.max_bytes} bytes")
+                return file.read(self.max_bytes)
         except OSError as error:
             raise ArtifactError(
                 f"Model file {path} cannot be read ({error.strerror}). Restore it from a "
                 "backup, or roll back to a version whose file is there."
             ) from error
-        if len(data) > self.max_bytes:
-            raise ArtifactError(f"{path} is larger than the cap of {self.max_bytes} bytes")
-        return data
 
 
-def _construct(data: bytes, allowed: frozenset[str]) -> Any:
-    """Load bytes whose origin is verified; refuse types outside ``allowed``."""
-    from sklearn.exceptions import InconsistentVersionWarning
-    from skops import io as skops_io
-
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        unpacked = sum(member.file_size for member in archive.infolist())
-    if unpacked > MAX_UNPACKED_BYTES:
-        raise ArtifactError(f"it would unpack to {unpacked} bytes, over {MAX_UNPACKED_BYTES}")
-    unknown = sorted(set(skops_io.get_untrusted_types(data=data)) - allowed)
-    if unknown:
+def _tried_and_loaded(version: Recorded, data: bytes, allowed: frozenset[str]) -> Any:
+    kept = version.golden
+    if kept is None or not kept.get("outputs"):
         raise ArtifactError(
-            f"it holds types that are not trusted: {', '.join(unknown)}. If they are yours, "
-            "name them in the model's trusted_types; otherwise do not use this file."
+            f"version {version.version} of {version.model} was registered without golden rows"
         )
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", InconsistentVersionWarning)
-        try:
-            return skops_io.loads(data, trusted=sorted(allowed))
-        except InconsistentVersionWarning as skew:
-            raise ArtifactError(
-                f"it was written by scikit-learn {skew.original_sklearn_version}, here is "
-                f"{skew.current_sklearn_version}, which may predict something else. Install "
-                "the recorded version, or retrain."
-            ) from skew
-
-
-def _refuse_unregistrable(data: bytes, allowed: frozenset[str]) -> None:
-    from skops import io as skops_io
-
-    found = sorted(skops_io.get_untrusted_types(data=data))
-    for name in found:
-        if "<lambda>" in name:
-            raise ArtifactError(
-                f"The estimator holds a lambda ({name}), which no later run can load. Write it "
-                "as a named function at the top level of an importable module, and name it in "
-                "the model's trusted_types."
-            )
-        if name.startswith("__main__.") or "<locals>" in name:
-            raise ArtifactError(
-                f"The estimator holds {name}, which exists only in the running program. Move "
-                "it to the top level of an importable module, and name it in the model's "
-                "trusted_types."
-            )
-    unknown = [name for name in found if name not in allowed]
-    if unknown:
-        raise ArtifactError(
-            f"The estimator holds types that are not trusted: {', '.join(unknown)}. If they "
-            f"are yours, declare the model with trusted_types={unknown!r}."
-        )
-
-
-def _write_durably(path: Path, data: bytes) -> None:
-    """Make the file appear whole, and stay after a crash: fsync, rename, fsync the folder."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    if os.name == "posix":
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-
-
-def _recall(key: tuple[str, frozenset[str]]) -> Any | None:
-    with _cache_lock:
-        if key in _cache:
-            _cache.move_to_end(key)
-        return _cache.get(key)
-
-
-def _remember(key: tuple[str, frozenset[str]], estimator: Any) -> None:
-    with _cache_lock:
-        _cache[key] = estimator
-        _cache.move_to_end(key)
-        while len(_cache) > CACHED:
-            _cache.popitem(last=False)
-
-
-def forget_loaded() -> None:
-    """Empty the cache of loaded estimators."""
-    with _cache_lock:
-        _cache.clear()
+    if guard.available():
+        golden.refuse_other_outputs(kept, guard.outputs_of(data, allowed, kept))
+        return construct(data, allowed)
+    estimator = construct(data, allowed)
+    fitted_checks.refuse_what_would_crash(estimator)
+    said = golden.outputs(kept["problem"], estimator, golden.frame(kept))
+    golden.refuse_other_outputs(kept, said)
+    return estimator

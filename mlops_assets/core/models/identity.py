@@ -54,6 +54,12 @@ def environment_identity(root: Path) -> dict[str, Any]:
     return {**found, "libraries": dict(found["libraries"])}
 
 
+@functools.cache
+def library_version(name: str) -> str:
+    """Return the installed version of a library, ``unknown`` if it is not installed."""
+    return _version(name)
+
+
 @functools.lru_cache(maxsize=8)
 def _code_identity(root: Path) -> dict[str, Any]:
     commit = _git(root, "rev-parse", "--verify", "HEAD")

@@ -19,6 +19,7 @@ from mlops_assets.core.features import view_definitions
 from mlops_assets.core.features.retrieval import create_feature_rows, features
 from mlops_assets.core.features.view_versions import view_version
 from mlops_assets.core.storage.days import day_start
+from mlops_assets.core.storage.frames import exact_frame
 from mlops_assets.core.storage.relations import temporary_tables
 from mlops_assets.core.storage.store import content_digest
 from mlops_assets.vocabulary import Model, OnDemandFeatures, UseCase
@@ -45,6 +46,8 @@ class TrainingSet:
         Days; the ends are exclusive, and the holdout begins at ``train_end``.
     view_versions
         Name to version of every view that the features come from.
+    holdout_digest
+        Of the holdout rows alone, with the split. ``None``: recorded before it was kept.
     """
 
     model: str
@@ -58,6 +61,7 @@ class TrainingSet:
     holdout_rows: int
     view_versions: dict[str, str]
     decision_id: str | None = None
+    holdout_digest: str | None = None
 
 
 @dataclass(frozen=True)
@@ -124,6 +128,7 @@ def build_training_set(
             return NotEnoughData(problem)
         both = " UNION ALL ".join(parts)
         digest = content_digest(con, both)
+        holdout_digest = content_digest(con, parts[-1])
         views = {c.view.name: c.view for c in features(use_case, model)}
         for view in views.values():
             if isinstance(view, OnDemandFeatures):
@@ -140,6 +145,7 @@ def build_training_set(
         train_rows=counts["train"][1],
         holdout_rows=counts["holdout"][1],
         view_versions={name: view_version(view) for name, view in views.items()},
+        holdout_digest=holdout_digest,
     )
 
 
@@ -192,10 +198,11 @@ def read(path: Path, split: str) -> pd.DataFrame:
             "or materialise training_set again for the same day, which writes the same content."
         )
     with duckdb.connect(":memory:") as con:
-        return con.execute(
+        return exact_frame(
+            con,
             "SELECT * EXCLUDE (split) FROM read_parquet($path) WHERE split = $split",
             {"path": str(path), "split": split},
-        ).df()
+        )
 
 
 def record(
@@ -211,7 +218,7 @@ def record(
     con.execute(
         "INSERT INTO registry.training_sets (model, digest, path, cutoff, train_start, train_end, "
         "holdout_end, train_rows, holdout_rows, view_versions, reason, decision_id, run_id, "
-        "created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "created_at, holdout_digest) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [
             training_set.model,
             training_set.digest,
@@ -227,6 +234,7 @@ def record(
             decision_id,
             run_id,
             now or datetime.now(UTC).replace(tzinfo=None),
+            training_set.holdout_digest,
         ],
     )
 
@@ -240,7 +248,8 @@ def latest(
     """
     found = con.execute(
         "SELECT model, digest, path, cutoff, train_start, train_end, holdout_end, train_rows, "
-        "holdout_rows, view_versions, decision_id FROM registry.training_sets WHERE model = ? "
+        "holdout_rows, view_versions, decision_id, holdout_digest "
+        "FROM registry.training_sets WHERE model = ? "
         "ORDER BY created_at DESC, rowid DESC LIMIT 1",
         [model],
     ).fetchall()
@@ -249,5 +258,11 @@ def latest(
     row = found[0]
     path = Path(row[2]) if folder is None else folder / row[2]
     return TrainingSet(
-        row[0], row[1], path, *row[3:9], view_versions=json.loads(row[9]), decision_id=row[10]
+        row[0],
+        row[1],
+        path,
+        *row[3:9],
+        view_versions=json.loads(row[9]),
+        decision_id=row[10],
+        holdout_digest=row[11],
     )

@@ -1,18 +1,9 @@
 """Fitting: from a training set to an estimator and everything a version records about it.
 
-Which rows are trained on belongs in ``snapshots``, what a frame of features looks like in
-``scoring``, which features matter in ``importance``, where the result is kept in
+Which rows are trained on belongs in ``snapshots``, what a version demands of its features in
+``signature``, which features matter in ``importance``, where the result is kept in
 ``artifacts`` and ``registry``. No database is touched here: fitting may take long and must
 hold no lock.
-
-The signature
--------------
-``{"inputs": [{"name", "type", "nullable"}], "output": {...}}`` with the output's
-``problem``, ``classes`` (sorted; the positive class of a binary problem is the second, as
-in scikit-learn: True, 1, or the last in alphabetical order; ``None`` for regression) and
-``prior``: what the *baseline* predicts, from all training labels. For classification
-``{"rates": [...]}`` in the order of ``classes``; for regression
-``{"median": ..., "mean": ...}``.
 """
 
 from __future__ import annotations
@@ -27,6 +18,13 @@ from typing import TYPE_CHECKING, Any
 from mlops_assets.core.models import metrics, scoring
 from mlops_assets.core.models.importance import permutation_importance, spread
 from mlops_assets.core.models.scored import Scored
+from mlops_assets.core.models.signature import (
+    NOT_FEATURES,
+    inputs,
+    output_columns,
+    refuse_unenforceable,
+    rules,
+)
 from mlops_assets.core.models.threads import wait_passively
 
 if TYPE_CHECKING:
@@ -36,10 +34,6 @@ if TYPE_CHECKING:
     from mlops_assets.core.models.snapshots import TrainingSet
     from mlops_assets.vocabulary import Model
 
-#: Columns of a training set that are no features.
-NOT_FEATURES = frozenset(
-    {"row_key", "as_of", "partition_date", "label", "label_known_at", "split", "row_ordinal"}
-)
 #: Rows, evenly spread over the training rows, on which training metrics and the drift
 #: reference are measured: enough for a PSI noise of 0.001, and 0.05 s of predictions.
 REFERENCE_ROWS = 10_000
@@ -59,7 +53,7 @@ class Fitted:
     metrics
         Of the problem, on up to ``REFERENCE_ROWS`` of the *training* rows.
     signature
-        See the module.
+        See the module of that name.
     reference
         Profile of the same rows for drift: the features, the ``label``, and the prediction
         under the name of the captured column that carries it (binary: ``score``, else
@@ -71,6 +65,8 @@ class Fitted:
         Duration of the estimator's own ``fit``.
     parameters
         Of the estimator, nested ones included, in JSON types (others as text).
+    seed
+        Every ``random_state`` that the declaration left at None.
     """
 
     estimator: Any
@@ -80,6 +76,7 @@ class Fitted:
     importance: dict[str, float]
     seconds: float
     parameters: dict[str, Any]
+    seed: int = SEED
 
 
 def fit(model: Model, training_set: TrainingSet, folder: Path) -> Fitted:
@@ -99,7 +96,8 @@ def fit(model: Model, training_set: TrainingSet, folder: Path) -> Fitted:
         If there are no rows, a label is missing or there is only one class, or the
         estimator fails.
     SignatureError
-        If a feature is neither number nor category.
+        If a feature is nothing that can be trained on, or would lose digits, or if a rule
+        is declared that these rows leave nothing to enforce by.
     """
     from mlops_assets.core.models.snapshots import read
 
@@ -116,9 +114,11 @@ def fit_frame(model: Model, frame: pd.DataFrame) -> Fitted:
         )
     label = labels(model.problem, frame["label"])
     signature = {
-        "inputs": scoring.inputs(frame, features),
+        "inputs": inputs(frame, features),
         "output": _output(model, label),
+        "rules": rules(model),
     }
+    refuse_unenforceable(signature)
     prepared = scoring.prepare(frame, signature)
     estimator = _unfitted(model)
     started = time.perf_counter()
@@ -178,7 +178,7 @@ def labels(problem: str, values: pd.Series) -> np.ndarray:
         return np.asarray(values, dtype=bool)
     if inferred == "integer":
         return np.asarray(values, dtype=np.int64)
-    if inferred in ("floating", "mixed-integer-float"):
+    if inferred in ("floating", "mixed-integer-float", "decimal"):
         numbers = np.asarray(values, dtype=float)
         if (numbers == np.round(numbers)).all():
             return numbers.astype(np.int64)
@@ -203,7 +203,7 @@ def _output(model: Model, label: np.ndarray) -> dict[str, Any]:
             "median": float(np.median(label)),
             "mean": float(np.mean(label)),
         }
-        return {"problem": model.problem, "classes": None, "prior": prior}
+        return _described(model, None, prior)
     found, counts = np.unique(label, return_counts=True)
     classes = [c.item() if hasattr(c, "item") else c for c in found]
     if len(classes) < 2 or (model.problem == "binary" and len(classes) != 2):
@@ -218,7 +218,12 @@ def _output(model: Model, label: np.ndarray) -> dict[str, Any]:
             )
         )
     rates = [float(n) / len(label) for n in counts]
-    return {"problem": model.problem, "classes": classes, "prior": {"rates": rates}}
+    return _described(model, classes, {"rates": rates})
+
+
+def _described(model: Model, classes: list[Any] | None, prior: dict[str, Any]) -> dict[str, Any]:
+    columns = output_columns(model.problem, classes)
+    return {"problem": model.problem, "classes": classes, "prior": prior, "columns": columns}
 
 
 def _unfitted(model: Model) -> Any:

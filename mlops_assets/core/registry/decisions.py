@@ -3,18 +3,24 @@
 How contenders are compared belongs in ``evaluation``, the verdict in ``gate``, the alias that
 follows from it in ``registry``. Rows are only ever added. Their ids are digests of their
 content: recording the same thing again, in a re-run, adds nothing.
+
+A decision's row has the gate as it was declared, every rule's outcome with its numbers and
+p-value, the edition of the rules, and by its evaluation the whole report. That is all that the
+verdict depends on: ``replay_decision`` takes it again. Rows from before rules and edition were
+kept have NULL there and are taken again by edition 1.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.core.models.evaluation import EvaluationReport
-from mlops_assets.core.models.gate import Verdict
+from mlops_assets.core.models.gate import EDITION, Rule, Verdict, decide
 from mlops_assets.core.storage.records import (
+    Conflict,
     NotFound,
     exists,
     fetch,
@@ -23,12 +29,17 @@ from mlops_assets.core.storage.records import (
     to_json,
     utc_now,
 )
+from mlops_assets.vocabulary import METRICS, PromotionGate
 
 if TYPE_CHECKING:
     import duckdb
 
     from mlops_assets.core.models.snapshots import TrainingSet
-    from mlops_assets.vocabulary import PromotionGate
+
+#: What a gate asked for before it could be declared, by edition of the rules.
+_BEFORE: dict[int, dict[str, Any]] = {
+    1: {"block": "row", "baseline_margin": 0.0, "max_holdout_uses": None}
+}
 
 
 @dataclass(frozen=True)
@@ -46,11 +57,16 @@ class Evaluation:
     report: EvaluationReport
     run_id: str
     created_at: datetime
+    holdout_digest: str | None = None
 
 
 @dataclass(frozen=True)
 class Promotion:
-    """A row of ``registry.promotion_decisions``."""
+    """A row of ``registry.promotion_decisions``.
+
+    ``edition`` of the gate's rules, ``rules`` with their outcomes: ``None`` and empty in rows
+    from before they were kept.
+    """
 
     promotion_id: str
     model: str
@@ -62,6 +78,27 @@ class Promotion:
     gate: dict[str, Any]
     run_id: str
     decided_at: datetime
+    edition: int | None = None
+    rules: list[Rule] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Replay:
+    """A decision taken again from its record.
+
+    Attributes
+    ----------
+    same
+        Whether the verdict and every rule's outcome are what they were.
+    differences
+        What is not, a sentence each. Numbers and wording are compared too, but only outcomes
+        make a verdict another one.
+    """
+
+    promotion: Promotion
+    verdict: Verdict
+    same: bool
+    differences: list[str]
 
 
 def record_evaluation(
@@ -90,6 +127,7 @@ def record_evaluation(
                 "holdout_start": training_set.train_end,
                 "holdout_end": training_set.holdout_end,
                 "rows": report.rows,
+                "holdout_digest": None if report.holdout is None else report.holdout.digest,
                 "report": document,
                 "run_id": run_id,
                 "created_at": now or utc_now(),
@@ -109,11 +147,7 @@ def latest_evaluation(
         "ORDER BY created_at DESC, rowid DESC LIMIT 1",
         {"model": model, "version": version},
     )
-    if not rows:
-        return None
-    row = rows[0]
-    row["report"] = EvaluationReport.from_dict(json.loads(row["report"]))
-    return Evaluation(**row)
+    return _evaluation(rows[0]) if rows else None
 
 
 def record_promotion(
@@ -161,6 +195,8 @@ def record_promotion(
                 "promoted": verdict.promoted,
                 "reasons": to_json(verdict.reasons),
                 "gate": declared,
+                "edition": EDITION,
+                "rules": to_json([asdict(rule) for rule in verdict.rules]),
                 "run_id": run_id,
                 "decided_at": now or utc_now(),
             },
@@ -176,7 +212,88 @@ def promotions(con: duckdb.DuckDBPyConnection, model: str) -> list[Promotion]:
         "ORDER BY decided_at, rowid",
         {"model": model},
     )
-    return [
-        Promotion(**row | {"reasons": json.loads(row["reasons"]), "gate": json.loads(row["gate"])})
-        for row in rows
-    ]
+    return [_promotion(row) for row in rows]
+
+
+def replay_decision(con: duckdb.DuckDBPyConnection, promotion_id: str) -> Replay:
+    """Take a promotion decision again, from nothing but what was recorded of it.
+
+    Raises
+    ------
+    NotFound
+        If there is no such decision, or its evaluation is gone.
+    Conflict
+        If a later release decided, by rules that are not known here.
+    """
+    rows = fetch(
+        con,
+        "SELECT * FROM registry.promotion_decisions WHERE promotion_id = $id",
+        {"id": promotion_id},
+    )
+    if not rows:
+        raise NotFound(f"There is no promotion decision {promotion_id!r}")
+    promotion = _promotion(rows[0])
+    evaluations = fetch(
+        con,
+        "SELECT * FROM registry.evaluations WHERE evaluation_id = $id",
+        {"id": promotion.evaluation_id},
+    )
+    if not evaluations:
+        raise NotFound(
+            f"The evaluation {promotion.evaluation_id!r} of promotion decision {promotion_id!r} is "
+            "gone; restore registry.evaluations from a backup"
+        )
+    report, edition = _evaluation(evaluations[0]).report, promotion.edition or 1
+    try:
+        gate = PromotionGate(**{**_BEFORE.get(edition, {}), **promotion.gate})
+        verdict = decide(
+            gate,
+            report,
+            problem=report.problem,
+            metric=gate.metric or METRICS[report.problem][0],  # type: ignore[index]
+            edition=edition,
+        )
+    except (TypeError, ValueError) as error:
+        raise Conflict(
+            f"Promotion decision {promotion_id!r} cannot be taken again by this release: {error}"
+        ) from error
+    return _compared(promotion, verdict)
+
+
+def _compared(promotion: Promotion, verdict: Verdict) -> Replay:
+    differences, same = [], verdict.promoted == promotion.promoted
+    if not same:
+        words = {True: "promoted", False: "refused"}
+        differences.append(
+            f"It was {words[promotion.promoted]}, and is {words[verdict.promoted]} now."
+        )
+    before = {rule.name: rule for rule in promotion.rules}
+    now = {rule.name: rule for rule in verdict.rules}
+    for name in dict.fromkeys([*before, *now]) if before else ():
+        was, found = before.get(name), now.get(name)
+        if was is None or found is None or was.passed != found.passed:
+            same = False
+        if was != found:
+            differences.append(
+                f"{name}: was {'no rule' if was is None else was.sentence!r}, is "
+                f"{'no rule' if found is None else found.sentence!r}."
+            )
+    if not before and promotion.reasons != verdict.reasons:
+        differences.append("The sentences of its reasons are others now.")
+    return Replay(promotion, verdict, same, differences)
+
+
+def _evaluation(row: dict[str, Any]) -> Evaluation:
+    return Evaluation(**row | {"report": EvaluationReport.from_dict(json.loads(row["report"]))})
+
+
+def _promotion(row: dict[str, Any]) -> Promotion:
+    rules = json.loads(row.get("rules") or "[]")
+    return Promotion(
+        **row
+        | {
+            "reasons": json.loads(row["reasons"]),
+            "gate": json.loads(row["gate"]),
+            "rules": [Rule(**rule) for rule in rules],
+        }
+    )

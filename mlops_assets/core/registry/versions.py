@@ -12,8 +12,17 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
-from mlops_assets.core.registry.aliases import champion
-from mlops_assets.core.storage.records import Conflict, fetch, insert, no_version, to_json, utc_now
+from mlops_assets.core.registry.aliases import CHAMPION, aliases, champion
+from mlops_assets.core.registry.deletions import require_bytes
+from mlops_assets.core.storage.records import (
+    Conflict,
+    NotFound,
+    fetch,
+    insert,
+    no_version,
+    to_json,
+    utc_now,
+)
 
 if TYPE_CHECKING:
     import duckdb
@@ -22,6 +31,7 @@ if TYPE_CHECKING:
     from mlops_assets.core.models.snapshots import TrainingSet
     from mlops_assets.core.models.training import Fitted
 
+#: Columns kept as JSON.
 _JSON_COLUMNS = (
     "view_versions",
     "parameters",
@@ -31,12 +41,37 @@ _JSON_COLUMNS = (
     "importance",
     "code",
     "environment",
+    "golden",
+)
+
+_SELECT = "SELECT * FROM registry.model_versions WHERE model = $model"
+# By themselves, and the last one of a version is found here: as a subquery of the above, or with
+# an aggregate, which DuckDB shares among its threads, the two take up to three times as long.
+_SIGNATURES = (
+    "SELECT version, signed_at, hmac FROM registry.version_signatures WHERE model = $model"
 )
 
 
 @dataclass(frozen=True)
 class ModelVersion:
-    """A row of ``registry.model_versions``. Metrics that are not defined are NaN."""
+    """A row of ``registry.model_versions``. Metrics that are not defined are NaN.
+
+    Attributes
+    ----------
+    holdout_digest, holdout_end, holdout_rows
+        The rows held out from ``train_end`` on, which no part of training saw.
+    seed
+        Of everything random that the declaration left open.
+    fit_seconds, total_seconds
+        Duration of the estimator's ``fit``, and of all that made the version; ``None``
+        where that was not measured.
+    source_model, source_version
+        What this version is a copy of, see ``copies``.
+    model_digest, golden
+        Of the model file, see ``models.artifacts``.
+    hmac
+        The signature that counts, see ``models.signing``.
+    """
 
     model: str
     version: int
@@ -60,6 +95,16 @@ class ModelVersion:
     fit_seconds: float
     run_id: str
     created_at: datetime
+    holdout_digest: str | None = None
+    holdout_end: date | None = None
+    holdout_rows: int | None = None
+    seed: int | None = None
+    total_seconds: float | None = None
+    source_model: str | None = None
+    source_version: int | None = None
+    model_digest: str | None = None
+    golden: dict[str, Any] | None = None
+    hmac: str | None = None
 
 
 def register(
@@ -73,9 +118,15 @@ def register(
     run_id: str,
     code: Mapping[str, Any],
     environment: Mapping[str, Any],
+    total_seconds: float | None = None,
     now: datetime | None = None,
 ) -> int:
-    """Add an immutable version and return its number.
+    """Add an immutable version and return its number: the highest of the model and one.
+
+    Parameters
+    ----------
+    total_seconds
+        How long all that made the version took, up to now.
 
     Raises
     ------
@@ -87,17 +138,14 @@ def register(
             f"The training set {training_set.digest[:12]} belongs to {training_set.model!r}, "
             f"not to {model!r}"
         )
-    ((last,),) = con.execute(
-        "SELECT coalesce(max(version), 0) FROM registry.model_versions WHERE model = $model",
-        {"model": model},
-    ).fetchall()
+    number = next_number(con, model)
     estimator = type(fitted.estimator)
     insert(
         con,
         "registry.model_versions",
         {
             "model": model,
-            "version": last + 1,
+            "version": number,
             "artifact_sha256": artifact.sha256,
             "size_bytes": artifact.size_bytes,
             "training_digest": training_set.digest,
@@ -118,8 +166,24 @@ def register(
             "fit_seconds": fitted.seconds,
             "run_id": run_id,
             "created_at": now or utc_now(),
+            "holdout_digest": training_set.holdout_digest,
+            "holdout_end": training_set.holdout_end,
+            "holdout_rows": training_set.holdout_rows,
+            "seed": fitted.seed,
+            "total_seconds": total_seconds,
+            "model_digest": artifact.model_digest,
+            "golden": to_json(artifact.golden) if artifact.golden else None,
         },
     )
+    return number
+
+
+def next_number(con: duckdb.DuckDBPyConnection, model: str) -> int:
+    """Return the number that the model's next version gets. Rows are never deleted."""
+    ((last,),) = con.execute(
+        "SELECT coalesce(max(version), 0) FROM registry.model_versions WHERE model = $model",
+        {"model": model},
+    ).fetchall()
     return last + 1
 
 
@@ -131,28 +195,60 @@ def get(con: duckdb.DuckDBPyConnection, model: str, version: int) -> ModelVersio
     NotFound
         If there is none of that number.
     """
-    rows = fetch(
-        con,
-        "SELECT * FROM registry.model_versions WHERE model = $model AND version = $version",
-        {"model": model, "version": version},
-    )
+    which = {"model": model, "version": version}
+    rows = fetch(con, f"{_SELECT} AND version = $version", which)
     if not rows:
         raise no_version(con, model, version)
-    return _model_version(rows[0])
+    signed = con.execute(f"{_SIGNATURES} AND version = $version", which).fetchall()
+    return _model_version(rows[0], _last(signed).get(version))
+
+
+def loadable(con: duckdb.DuckDBPyConnection, model: str, version: int) -> ModelVersion:
+    """Return one version whose model file is there; call it before loading one.
+
+    Raises
+    ------
+    NotFound
+        If there is none of that number.
+    BytesDeleted
+        If its file was deleted; says when, by whom and why.
+    """
+    found = get(con, model, version)
+    require_bytes(con, model, version)
+    return found
+
+
+def resolve(con: duckdb.DuckDBPyConnection, model: str, alias: str = CHAMPION) -> ModelVersion:
+    """Return the version that an alias points to now.
+
+    Raises
+    ------
+    NotFound
+        If there is no such alias; names those that there are.
+    ValueError
+        If the alias is no alias.
+    """
+    version = champion(con, model, alias)
+    if version is None:
+        there = ", ".join(repr(name) for name in aliases(con, model)) or "none"
+        raise NotFound(f"Model {model!r} has no alias {alias!r}; it has {there}")
+    return get(con, model, version)
 
 
 def versions(con: duckdb.DuckDBPyConnection, model: str) -> list[ModelVersion]:
     """Return a model's versions, the first one first."""
-    rows = fetch(
-        con,
-        "SELECT * FROM registry.model_versions WHERE model = $model ORDER BY version",
-        {"model": model},
-    )
-    return [_model_version(row) for row in rows]
+    rows = fetch(con, f"{_SELECT} ORDER BY version", {"model": model})
+    signed = _last(con.execute(_SIGNATURES, {"model": model}).fetchall())
+    return [_model_version(row, signed.get(row["version"])) for row in rows]
 
 
-def _model_version(row: dict[str, Any]) -> ModelVersion:
+def _last(signed: list[tuple[int, datetime, str]]) -> dict[int, str]:
+    """Return the signature of each version that counts: the one made last."""
+    return {version: hmac for version, _, hmac in sorted(signed)}
+
+
+def _model_version(row: dict[str, Any], hmac: str | None) -> ModelVersion:
     for name in _JSON_COLUMNS:
-        row[name] = json.loads(row[name])
+        row[name] = None if row[name] is None else json.loads(row[name])
     row["metrics"] = {k: math.nan if v is None else v for k, v in row["metrics"].items()}
-    return ModelVersion(**row)
+    return ModelVersion(**row, hmac=hmac)

@@ -6,9 +6,11 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from mlops_assets.core.models.calibration import ALL, expected_error
 from mlops_assets.core.reports import parts
 
 if TYPE_CHECKING:
+    from mlops_assets.core.models.calibration import CalibrationPart
     from mlops_assets.core.models.evaluation import EvaluationReport, SliceResult
     from mlops_assets.core.models.gate import Verdict
     from mlops_assets.core.models.metrics import Interval
@@ -35,6 +37,8 @@ def evaluation_markdown(model: Model, report: EvaluationReport) -> str:
             "",
             _slices(report.slices),
         ]
+    if report.calibration:
+        lines += ["", _calibration(report.calibration)]
     return "\n".join(lines)
 
 
@@ -116,6 +120,27 @@ def _slices(slices: Sequence[SliceResult]) -> str:
         ],
         "l" + "r" * len(header),
     )
+
+
+def _calibration(measured: Sequence[CalibrationPart]) -> str:
+    overall = measured[0].gap
+    tenths = [part for part in measured if part.part != ALL]
+    lines = [
+        f"Predictions are {parts.number(overall.value)} "
+        f"({parts.between(overall.low, overall.high)}) off the outcomes on average, and "
+        f"{parts.number(expected_error(measured))} in the mean over the tenths of the "
+        "predictions, whatever the sign (some of that is chance):"
+    ]
+    if tenths:
+        lines += [
+            "",
+            parts.table(
+                ["tenth", "rows", "predicted", "found", "gap"],
+                [[p.part, f"{p.rows:,}", p.predicted, p.actual, _shown(p.gap)] for p in tenths],
+                "lrrrr",
+            ),
+        ]
+    return "\n".join(lines)
 
 
 def _shown(interval: Interval | None) -> str:

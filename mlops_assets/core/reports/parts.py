@@ -145,5 +145,14 @@ def png(made: Figure) -> bytes:
 
 def image(data: bytes, description: str) -> str:
     """Return Markdown that shows a PNG without reading any file."""
+    return _inline(data, "png", description)
+
+
+def svg(markup: str, description: str) -> str:
+    """Return Markdown that shows an SVG without reading any file."""
+    return _inline(markup.encode(), "svg+xml", description)
+
+
+def _inline(data: bytes, kind: str, description: str) -> str:
     text = description.replace("[", "(").replace("]", ")").replace("\n", " ")
-    return f"![{text}](data:image/png;base64,{base64.b64encode(data).decode()})"
+    return f"![{text}](data:image/{kind};base64,{base64.b64encode(data).decode()})"

@@ -98,7 +98,7 @@ class Gathered:
             promotions=[
                 event.effective_from
                 for event in registry.history(con, model.name)
-                if event.to_version > (event.from_version or 0)
+                if event.rollback_of is None
             ],
         )
 

@@ -4,36 +4,40 @@
 they were used, the version, the prediction. Captured rows are never changed: running a day
 again scores only rows that have appeared since.
 
-What the estimator is given and what it answers belongs in ``scoring``, which rows there are
-in ``retrieval``, what became of the predictions in ``outcomes``.
+Which rows are new and what is said of them is in ``scored_rows``, what became of the
+predictions in ``outcomes``, what the champion before would have said in ``shadow``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING
 
 from mlops_assets.core import registry
 from mlops_assets.core.features import pinned_views
-from mlops_assets.core.features.retrieval import create_feature_rows, feature_columns
-from mlops_assets.core.features.view_tables import NotComputedError
+from mlops_assets.core.features.retrieval import create_feature_rows
 from mlops_assets.core.monitoring.monitoring import columns_of, serving
 from mlops_assets.core.serving.outcomes import OutcomeReport, join_outcomes, refresh_start
 from mlops_assets.core.serving.predictions import (
-    COMMON,
     prediction_id,
     predictions_table,
     unite_view,
 )
-from mlops_assets.core.storage import sql, store
+from mlops_assets.core.serving.scored_rows import (
+    NOT_CONTENT,
+    Load,
+    create_pending,
+    rows_query,
+    score_rows,
+)
+from mlops_assets.core.storage import store
 from mlops_assets.core.storage.days import days
-from mlops_assets.core.storage.relations import column_types, table_exists, temporary_tables
+from mlops_assets.core.storage.relations import temporary_tables
 
 if TYPE_CHECKING:
     import duckdb
-    import pyarrow as pa
 
     from mlops_assets.vocabulary import Model, UseCase
 
@@ -47,12 +51,6 @@ __all__ = [
     "refresh_start",
     "unite_view",
 ]
-
-#: Gives the estimator of a version and its signature.
-Load: TypeAlias = Callable[[int], tuple[Any, Mapping[str, Any]]]
-
-#: Columns of the captured rows that say when and by which run, not what.
-NOT_CONTENT = ("predicted_at", "run_id")
 
 
 @dataclass(frozen=True)
@@ -113,10 +111,53 @@ def capture_predictions(
         If a view was defined anew since the serving version was trained, and it cannot be
         served its own definition's features, or must not; see ``Model.on_view_change``.
     """
+    served = serving(con, model.name, days(start, end))
+    reports = capture_days(
+        con, use_case, model, served, Into(predictions_table(model)), load, run_id, now
+    )
+    unite_view(con, use_case)
+    return reports
+
+
+@dataclass(frozen=True)
+class Into:
+    """Where scored rows are kept, and how much of them.
+
+    Attributes
+    ----------
+    dataset
+        The table.
+    features
+        Whether the features as used are kept with the predictions.
+    look_up
+        First day and the day after the last one whose features are looked up, where that is
+        more than is scored: the same days as before are not looked up again.
+    """
+
+    dataset: str
+    features: bool = True
+    look_up: tuple[date, date] | None = None
+
+
+def capture_days(
+    con: duckdb.DuckDBPyConnection,
+    use_case: UseCase,
+    model: Model,
+    versions: Mapping[date, int | None],
+    into: Into,
+    load: Load,
+    run_id: str,
+    now: datetime | None = None,
+) -> dict[date, CaptureReport]:
+    """Score and keep those rows of the days that are not in the table yet.
+
+    ``versions`` says which version scores each day, ``None``: none does. The rest is as for
+    ``capture_predictions``.
+    """
     at = now or datetime.now(UTC).replace(tzinfo=None)
     reports: dict[date, CaptureReport] = {}
     by_version: dict[int | None, dict[date, int | None]] = {}
-    for day, version in serving(con, model.name, days(start, end)).items():
+    for day, version in versions.items():
         by_version.setdefault(version, {})[day] = version
     declared: dict[date, int | None] = by_version.pop(None, {})
     for version, on_days in by_version.items():
@@ -127,10 +168,9 @@ def capture_predictions(
             declared |= on_days
             continue
         pinned_views.catch_up(con, *trained_on, max(on_days) + timedelta(days=1), run_id)
-        reports |= _capture(con, *trained_on, on_days, load, run_id, at)
+        reports |= _capture(con, *trained_on, on_days, into, load, run_id, at)
     if declared:
-        reports |= _capture(con, use_case, model, declared, load, run_id, at)
-    unite_view(con, use_case)
+        reports |= _capture(con, use_case, model, declared, into, load, run_id, at)
     return dict(sorted(reports.items()))
 
 
@@ -139,30 +179,32 @@ def _capture(
     use_case: UseCase,
     model: Model,
     served: Mapping[date, int | None],
+    into: Into,
     load: Load,
     run_id: str,
     at: datetime,
 ) -> dict[date, CaptureReport]:
     """Score and keep the rows of these days, each with its version."""
     wanted = sorted(served)
-    dataset = predictions_table(model)
-    there = columns_of(con, dataset)
+    there = columns_of(con, into.dataset)
     with temporary_tables(con) as temporary:
         rows, pending = temporary("rows"), temporary("pending")
         to_score = [day for day, version in served.items() if version is not None]
         # Without a champion only the types of the columns are needed.
         first = min(to_score, default=wanted[0])
         last = max(to_score) + timedelta(days=1) if to_score else first
-        create_feature_rows(con, use_case, model, first, last, rows)
-        _create_pending(con, use_case, model, served, rows, pending, captured=bool(there))
-        scored = _score(con, use_case, model, pending, load)
-        con.register("capture_scored", scored)
+        create_feature_rows(con, use_case, model, *(into.look_up or (first, last)), rows)
+        captured = into.dataset if there else None
+        create_pending(con, use_case, model, served, rows, pending, captured=captured)
+        con.register("scored_rows", score_rows(con, use_case, model, pending, load))
         try:
-            fresh = con.sql(_query(con, use_case, model, pending, there), params=[at, run_id])
+            query = rows_query(
+                con, use_case, model, pending, "scored_rows", there, with_features=into.features
+            )
             written = store.append_rows(
                 con,
-                dataset,
-                fresh,
+                into.dataset,
+                con.sql(query, params=[at, run_id]),
                 key=["partition_date", "row_key"],
                 run_id=run_id,
                 dates=wanted,
@@ -170,7 +212,7 @@ def _capture(
                 now=at,
             )
         finally:
-            con.unregister("capture_scored")
+            con.unregister("scored_rows")
     return {
         day: CaptureReport(
             version=served[day],
@@ -188,127 +230,3 @@ def _status(version: int | None, written: store.PartitionWritten) -> str:
     if written.rows:
         return "unchanged"
     return "no_champion" if version is None else "no_rows"
-
-
-def _create_pending(
-    con: duckdb.DuckDBPyConnection,
-    use_case: UseCase,
-    model: Model,
-    served: Mapping[date, int | None],
-    rows: str,
-    pending: str,
-    *,
-    captured: bool,
-) -> None:
-    """Make the table of the rows to score: those of ``rows`` not captured yet."""
-    versions = {day: version for day, version in served.items() if version is not None}
-    condition = ""
-    if captured:
-        condition = (
-            f"WHERE NOT EXISTS (SELECT 1 FROM {sql.table(predictions_table(model))} c "
-            "WHERE c.partition_date = r.partition_date AND c.row_key = r.row_key "
-            # Lets DuckDB skip what was captured on other days.
-            "AND c.partition_date BETWEEN $first AND $last)"
-        )
-    bounds = {"first": min(served), "last": max(served)} if captured else {}
-    con.execute(
-        f"CREATE TEMP TABLE {pending} AS "
-        "WITH served AS (SELECT unnest($days::DATE[]) AS day, "
-        "unnest($versions::INTEGER[]) AS version) "
-        "SELECT row_number() OVER (ORDER BY r.partition_date, r.as_of, r.row_key) AS ordinal, "
-        "left(sha256(concat_ws(chr(31), $use_case, $model, s.version::VARCHAR, "
-        "epoch_us(r.as_of)::VARCHAR, r.row_key)), 32) AS prediction_id, "
-        "s.version AS model_version, r.* "
-        f"FROM {rows} r JOIN served s ON s.day = r.partition_date {condition} ORDER BY ordinal",
-        {
-            "days": list(versions),
-            "versions": list(versions.values()),
-            "use_case": use_case.name,
-            "model": model.name,
-            **bounds,
-        },
-    )
-
-
-def _score(
-    con: duckdb.DuckDBPyConnection, use_case: UseCase, model: Model, pending: str, load: Load
-) -> pa.Table:
-    """Return ``ordinal, prediction, score, scores`` of the pending rows."""
-    import pyarrow as pa
-
-    from mlops_assets.core.models import scoring
-
-    maps = pa.map_(pa.string(), pa.float64())
-    parts = []
-    found = con.execute(
-        f"SELECT DISTINCT model_version FROM {pending} ORDER BY model_version"
-    ).fetchall()
-    for (version,) in found:
-        estimator, signature = load(version)
-        features = sql.identifiers(feature_columns(use_case, model))
-        frame = con.execute(
-            f"SELECT ordinal, {features} FROM {pending} "
-            "WHERE model_version = $version ORDER BY ordinal",
-            {"version": version},
-        ).df()
-        said = scoring.predict(model.problem, estimator, frame, signature)
-        scores = said["scores"].tolist() if model.problem == "multiclass" else [None] * len(said)
-        parts.append(
-            pa.table(
-                {
-                    "ordinal": pa.array(frame["ordinal"].tolist(), pa.int64()),
-                    "prediction": pa.array(said["prediction"].tolist()),
-                    "score": pa.array(said["score"], pa.float64(), from_pandas=True),
-                    "scores": pa.array(
-                        [None if row is None else list(row.items()) for row in scores], maps
-                    ),
-                }
-            )
-        )
-    if parts:
-        return pa.concat_tables(parts, promote_options="permissive")
-    types = [("ordinal", pa.int64()), ("prediction", pa.null()), ("score", pa.float64())]
-    return pa.schema([*types, ("scores", maps)]).empty_table()
-
-
-def _query(
-    con: duckdb.DuckDBPyConnection,
-    use_case: UseCase,
-    model: Model,
-    pending: str,
-    there: Mapping[str, str],
-) -> str:
-    """Select the new rows of the table in its column order."""
-    features = feature_columns(use_case, model)
-    prediction = there.get("prediction") or _prediction_type(con, use_case, model)
-    selected = [
-        sql.identifiers(COMMON, "p."),
-        sql.identifiers(features, "p."),
-        f"CAST(s.prediction AS {prediction}) AS prediction",
-        "s.score",
-        *(["s.scores"] if model.problem == "multiclass" else []),
-        "$1::TIMESTAMP AS predicted_at",
-        "$2::VARCHAR AS run_id",
-    ]
-    ours = {*COMMON, *features, "prediction", "score", "scores", *NOT_CONTENT}
-    # Features of earlier versions that the model no longer has.
-    gone = {name: kind for name, kind in there.items() if name not in ours}
-    selected += [f"NULL::{kind} AS {sql.identifier(name)}" for name, kind in gone.items()]
-    return (
-        f"SELECT {', '.join(selected)} FROM {pending} p "
-        "JOIN capture_scored s ON s.ordinal = p.ordinal ORDER BY p.ordinal"
-    )
-
-
-def _prediction_type(con: duckdb.DuckDBPyConnection, use_case: UseCase, model: Model) -> str:
-    """A class has the type of the label, so that the two can be compared."""
-    if model.problem == "regression":
-        return "DOUBLE"
-    dataset = f"raw.{model.label.source}"
-    if not table_exists(con, dataset):
-        raise NotComputedError(
-            f"Model {model.name!r} takes the type of its predictions from its label: materialise "
-            f"{use_case.name}/raw/{model.label.source} first."
-        )
-    query = f"SELECT ({model.label.expression}\n) AS label FROM {sql.table(dataset)} l"
-    return column_types(con, query)["label"]

@@ -72,7 +72,7 @@ class Captured:
         sliced = {name: _numbered(frame[name]) for name in slices if name in frame.columns}
         versions = frame["version"].to_numpy(int)
         scored = {
-            int(v): _scored(con, model, int(v), frame) for v in dict.fromkeys(versions.tolist())
+            int(v): scored_by(con, model, int(v), frame) for v in dict.fromkeys(versions.tolist())
         }
         return cls(
             model=model,
@@ -148,7 +148,7 @@ def _read(
     ).df()
 
 
-def _scored(
+def scored_by(
     con: duckdb.DuckDBPyConnection, model: Model, version: int, frame: pd.DataFrame
 ) -> Scored:
     """Return all rows as this version's classes see them; only its own rows are its own."""

@@ -6,7 +6,7 @@ How they are made belongs in ``capture``; reading them with their labels in ``ca
 from __future__ import annotations
 
 import hashlib
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from mlops_assets.core.storage import sql
@@ -39,6 +39,19 @@ def prediction_id(use_case: str, model: str, version: int, row_key: str, as_of: 
     # The key comes last: nothing that it may hold can be taken for another part.
     text = "\x1f".join([use_case, model, str(version), str(micros), row_key])
     return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def examples(
+    con: duckdb.DuckDBPyConnection, model: Model, start: date, end: date
+) -> dict[date, str]:
+    """Return the id of one prediction of each day from ``start`` to before ``end`` with any."""
+    return dict(
+        con.execute(
+            f"SELECT partition_date, min(prediction_id) FROM {sql.table(predictions_table(model))} "
+            "WHERE partition_date >= $start AND partition_date < $end GROUP BY partition_date",
+            {"start": start, "end": end},
+        ).fetchall()
+    )
 
 
 def unite_view(con: duckdb.DuckDBPyConnection, use_case: UseCase) -> None:

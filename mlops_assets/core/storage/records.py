@@ -30,6 +30,18 @@ class Conflict(RegistryError):
     """Something else happened in between, or contradicts what is recorded."""
 
 
+class Protected(RegistryError):
+    """The champion moves only with a decision that passed, or with a recorded override."""
+
+
+class BytesDeleted(RegistryError):
+    """The version's model file was deleted; its record is there."""
+
+
+class StillReferred(RegistryError):
+    """A version's bytes stay, because something may need them; the message says what."""
+
+
 def utc_now() -> datetime:
     """When a row is recorded: naive UTC."""
     return datetime.now(UTC).replace(tzinfo=None)

@@ -1,0 +1,44 @@
+"""The gate over many holdouts: chance promotes as rarely as declared, what is better gets through.
+
+A small version of ``make bench-gate``; bounds allow for the number of gates.
+"""
+
+from __future__ import annotations
+
+import pytest
+from scipy import stats
+
+from mlops_assets_tests.benchmarks.gate_simulation import World, learnt, simulate
+
+GATES = 400
+#: Most of 400 gates that are promoted at 5 %, but for one run in ten thousand: 37, or 9.2 %.
+MOST = int(stats.binom.ppf(1 - 1e-4, GATES, 0.05))
+
+
+def promoted(world: World, gates: int = GATES, seed: int = 0, worse: float = 0.0, **gate) -> int:
+    return sum(outcome.promoted for outcome in simulate(world, gates, seed, worse, **gate))
+
+
+@pytest.mark.parametrize("world", [World(), World(rows=500, days=7)], ids=["two weeks", "a week"])
+def test_equal_models_are_promoted_by_chance_no_more_often_than_declared(world):
+    assert promoted(world) <= MOST
+
+
+def test_days_are_the_reason_for_comparing_by_day():
+    """By row the same gate promotes by chance twice as often as declared, or more."""
+    world = World(rows=8_000)
+    assert promoted(world, 40, block="row") >= 5
+
+
+def test_a_challenger_from_shuffled_labels_is_never_promoted():
+    assert not any(learnt(n, shuffled=True, champion=True).promoted for n in range(100))
+
+
+def test_a_first_model_has_to_have_learnt_something():
+    assert all(learnt(n, shuffled=False, champion=False).promoted for n in range(10))
+    assert not any(learnt(n, shuffled=True, champion=False, rows=2_000).promoted for n in range(10))
+
+
+def test_a_challenger_that_is_better_by_three_errors_mostly_gets_through():
+    """At 2.9 standard errors of the difference; see the curve in docs/gate.md."""
+    assert promoted(World(), 100, worse=3.5) >= 70

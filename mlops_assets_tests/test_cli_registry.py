@@ -45,7 +45,7 @@ def test_a_rollback_is_one_command_and_serves_from_the_next_scoring_run(shop):
     assert said == f"sent_back: version 1 serves again from {day(12)}, instead of version 3."
     shown = run("history", "sent_back")
     assert "rollback: worse on returns" in shown
-    from mlops_assets.cli_support import load_settings, warehouse
+    from mlops_assets.cli.support import load_settings, warehouse
 
     with warehouse(shop.use_case, load_settings()).read() as con:
         served = [registry.champion_for(con, "sent_back", day(n)) for n in range(8, 14)]

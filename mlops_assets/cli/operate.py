@@ -1,9 +1,4 @@
-"""The command ``mlops-assets``: replay, look, diagnose, and what ``cli_registry``,
-``cli_models`` and ``cli_audit`` add.
-
-Thin: each command reads its arguments, calls the package, and prints. It works on any use
-case, given as ``--use-case module:NAME``. What commands share is in ``cli_support``.
-"""
+"""Commands that run and look: ``replay``, ``status``, ``impact``, ``doctor``."""
 
 from __future__ import annotations
 
@@ -13,8 +8,7 @@ from typing import Annotated
 
 import typer
 
-from mlops_assets import cli_audit, cli_models, cli_registry
-from mlops_assets.cli_support import (
+from mlops_assets.cli.support import (
     BUILT_IN,
     UseCaseOption,
     UserError,
@@ -23,18 +17,10 @@ from mlops_assets.cli_support import (
     reading,
     warehouse,
 )
+from mlops_assets.cli.terminal import show, show_impact, table
 from mlops_assets.settings import load_settings
-from mlops_assets.terminal import show, show_impact, table
 
-app = typer.Typer(
-    add_completion=False,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    help="The MLOps deployment checklist as one Dagster lineage graph on one DuckDB file.",
-)
-app.add_typer(cli_registry.app)
-app.add_typer(cli_models.app)
-app.add_typer(cli_audit.app)
+app = typer.Typer()
 
 
 @app.command()

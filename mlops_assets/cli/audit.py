@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
-from mlops_assets.cli_support import BUILT_IN, UseCaseOption, artifact_store, reading
-from mlops_assets.terminal import show_explanation
+from mlops_assets.cli.support import BUILT_IN, UseCaseOption, artifact_store, reading
+from mlops_assets.cli.terminal import show_explanation
 
 app = typer.Typer()
 

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from mlops_assets.cli_support import (
+from mlops_assets.cli.support import (
     BUILT_IN,
     UseCaseOption,
     UserError,
@@ -22,8 +22,8 @@ from mlops_assets.cli_support import (
     require_database,
     warehouse,
 )
+from mlops_assets.cli.terminal import show, table
 from mlops_assets.settings import load_settings
-from mlops_assets.terminal import show, table
 
 app = typer.Typer()
 

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from mlops_assets.cli_support import (
+from mlops_assets.cli.support import (
     BUILT_IN,
     UseCaseOption,
     artifact_store,

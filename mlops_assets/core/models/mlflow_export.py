@@ -3,7 +3,7 @@
 What MLflow 3.17 loads is written here without MLflow: the model file as it is (skops), and
 ``MLmodel``, which says how to load it and what goes in and comes out. Both of MLflow's
 flavours are there: ``sklearn`` gives the estimator, ``python_function`` its probabilities, or
-a regression's numbers. Which version is exported and to where belongs in ``cli_registry``.
+a regression's numbers. Which version is exported and to where belongs in ``cli.registry``.
 
 MLflow reads the types that may be loaded from ``MLmodel``, that is from the model's own
 folder, and loads nothing when ``MLFLOW_ALLOW_PICKLE_DESERIALIZATION`` is false. So only a

@@ -12,7 +12,7 @@ rows. Two models whose errors are of the same size are equally good, whichever w
 One that misjudged a day in the direction in which it surprised wins all of that day: that is how
 the rows of a day depend on each other. The sizes are such that, on 13,000 rows of 14 days, the
 standard error of the difference is three times as large by day as by row, the median of the
-eighteen comparisons of a year of the flights. A model is worse by a factor on the variance of
+nineteen comparisons of a year of the flights. A model is worse by a factor on the variance of
 both its errors.
 """
 

@@ -266,8 +266,8 @@ class FeatureStore:
         return pd.DataFrame({name: [getattr(one, name) for one in made] for name in names})
 
     def _model_files(self, con: duckdb.DuckDBPyConnection) -> LoadVersion:
+        from mlops_assets.core.artifacts.artifacts import ArtifactStore
         from mlops_assets.core.audit.predictions import stored_files
-        from mlops_assets.core.models.artifacts import ArtifactStore
 
         store = ArtifactStore(self._settings.artifacts(self.use_case.name))
         return stored_files(con, self.use_case, store)

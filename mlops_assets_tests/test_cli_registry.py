@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from mlops_assets.cli import app
 from mlops_assets.core import registry
-from mlops_assets.core.models.artifacts import ArtifactStore
+from mlops_assets.core.artifacts.artifacts import ArtifactStore
 from mlops_assets_tests.core.shop import Shop, day, use_case
 
 

@@ -35,7 +35,8 @@ def _evaluation(use_case: UseCase, model: Model) -> dg.AssetsDefinition:
     def evaluation(context: dg.AssetExecutionContext, warehouse: Warehouse, files: Files):
         from mlops_assets.core import registry, reports
         from mlops_assets.core.features import pinned_views, view_definitions
-        from mlops_assets.core.models import evaluation, holdout, snapshots
+        from mlops_assets.core.models import snapshots
+        from mlops_assets.core.promotion import evaluation, holdout
 
         with warehouse.read() as con:
             versions = registry.versions(con, model.name)
@@ -115,7 +116,7 @@ def _champion(use_case: UseCase, model: Model) -> dg.AssetsDefinition:
     def champion(context: dg.AssetExecutionContext, warehouse: Warehouse):
         from mlops_assets.core import registry, reports
         from mlops_assets.core.audit.version_record import version_record
-        from mlops_assets.core.models import gate
+        from mlops_assets.core.promotion import gate
         from mlops_assets.core.reports import model_card
         from mlops_assets.core.storage import store
 

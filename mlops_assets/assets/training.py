@@ -147,10 +147,12 @@ def _model_version(use_case: UseCase, model: Model) -> dg.AssetsDefinition:
     )
     def model_version(context: dg.AssetExecutionContext, warehouse: Warehouse, files: Files):
         from mlops_assets.core import registry
+        from mlops_assets.core.artifacts import golden
+        from mlops_assets.core.artifacts.artifacts import ArtifactStore
         from mlops_assets.core.audit.version_record import version_record
-        from mlops_assets.core.models import golden, identity, scoring, snapshots, training
-        from mlops_assets.core.models.artifacts import ArtifactStore
+        from mlops_assets.core.models import identity, snapshots, training
         from mlops_assets.core.reports import model_card
+        from mlops_assets.core.scoring import scoring
 
         with warehouse.read() as con:
             training_set = snapshots.latest(con, model.name)

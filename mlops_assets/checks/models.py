@@ -9,7 +9,7 @@ import dagster as dg
 from mlops_assets.vocabulary import Model
 
 if TYPE_CHECKING:
-    from mlops_assets.core.models.gate import Verdict
+    from mlops_assets.core.promotion.gate import Verdict
 
 
 def version_specs(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:

@@ -27,9 +27,9 @@ def explain(
 
     Ends with 1 where it does not.
     """
+    from mlops_assets.core.artifacts.artifacts import ArtifactError
     from mlops_assets.core.audit.explain import explain as explain_prediction
     from mlops_assets.core.audit.predictions import stored_files
-    from mlops_assets.core.models.artifacts import ArtifactError
     from mlops_assets.core.reports import explanation
 
     with reading(use_case, ArtifactError) as (case, settings, con):

@@ -74,7 +74,7 @@ def sign(model: str, version: int, use_case: UseCaseOption = BUILT_IN) -> None:
     is yours: whoever could write the database could have changed it until now.
     """
     from mlops_assets.core import registry
-    from mlops_assets.core.models.artifacts import ArtifactError, ArtifactStore
+    from mlops_assets.core.artifacts.artifacts import ArtifactError, ArtifactStore
 
     with explained(ArtifactError):
         case, settings = load_use_case(use_case), load_settings()

@@ -182,9 +182,9 @@ def export(
 ) -> None:
     """Write a version to a folder, for other tools to load."""
     from mlops_assets.core import registry
-    from mlops_assets.core.models.artifacts import ArtifactError
-    from mlops_assets.core.models.mlflow_export import ExportError
-    from mlops_assets.core.models.mlflow_export import export as write
+    from mlops_assets.core.artifacts.artifacts import ArtifactError
+    from mlops_assets.core.artifacts.mlflow_export import ExportError
+    from mlops_assets.core.artifacts.mlflow_export import export as write
 
     with reading(use_case) as (case, settings, con):
         if not mlflow:

@@ -18,7 +18,7 @@ from mlops_assets.vocabulary import DeclarationError, UseCase
 if TYPE_CHECKING:
     import duckdb
 
-    from mlops_assets.core.models.artifacts import ArtifactStore
+    from mlops_assets.core.artifacts.artifacts import ArtifactStore
     from mlops_assets.resources.warehouse import Warehouse
 
 BUILT_IN = "mlops_assets.use_cases.nyc_flights:USE_CASE"
@@ -92,6 +92,6 @@ def warehouse(use_case: UseCase, settings: Settings) -> Warehouse:
 
 def artifact_store(use_case: UseCase, settings: Settings) -> ArtifactStore:
     """Return the use case's model files."""
-    from mlops_assets.core.models.artifacts import ArtifactStore
+    from mlops_assets.core.artifacts.artifacts import ArtifactStore
 
     return ArtifactStore(settings.artifacts(use_case.name))

@@ -158,7 +158,7 @@ class _Engine:
         progress: Progress,
         began: float,
     ) -> None:
-        from mlops_assets.core.models.artifacts import ArtifactStore
+        from mlops_assets.core.artifacts.artifacts import ArtifactStore
         from mlops_assets.resources.warehouse import Warehouse
 
         self.use_case = use_case

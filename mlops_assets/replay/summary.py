@@ -13,8 +13,9 @@ from dataclasses import replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from mlops_assets.core.models import metrics, scoring
+from mlops_assets.core.models import metrics
 from mlops_assets.core.models.scored import Scored
+from mlops_assets.core.scoring import scoring
 from mlops_assets.core.storage import sql
 from mlops_assets.core.storage.relations import table_exists
 from mlops_assets.vocabulary import Model, UseCase
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-    from mlops_assets.core.models.artifacts import ArtifactStore
+    from mlops_assets.core.artifacts.artifacts import ArtifactStore
     from mlops_assets.core.registry import ModelVersion
 
 WEEK = timedelta(days=7)

@@ -12,7 +12,7 @@ from mlops_assets.resources.files import Files
 from mlops_assets.resources.warehouse import Warehouse
 
 if TYPE_CHECKING:
-    from mlops_assets.core.models.artifacts import ArtifactStore
+    from mlops_assets.core.artifacts.artifacts import ArtifactStore
 
 
 @contextmanager
@@ -28,7 +28,7 @@ def model_files(warehouse: Warehouse, files: Files, run_id: str) -> Iterator[Art
         In place of an ``ArtifactError``: trying a refused file again changes nothing.
     """
     from mlops_assets.core import registry
-    from mlops_assets.core.models.artifacts import ArtifactError, ArtifactStore
+    from mlops_assets.core.artifacts.artifacts import ArtifactError, ArtifactStore
 
     store = ArtifactStore(files.artifact_folder)
     try:

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from mlops_assets.cli import app
-from mlops_assets.core.models import loaded
+from mlops_assets.core.artifacts import loaded
 from mlops_assets.settings import SettingsError, load_settings, signing_keys
 from mlops_assets_tests.assets.conftest import Place, after, error_text
 from mlops_assets_tests.support_tickets import START, generate, land

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mlops_assets.core.models.differences import paired_difference
+from mlops_assets.core.promotion.differences import paired_difference
 from mlops_assets_tests.benchmarks.gate_simulation import World, interval, learnt, simulate
 from mlops_assets_tests.benchmarks.report import write_json
 from mlops_assets_tests.core import leaks

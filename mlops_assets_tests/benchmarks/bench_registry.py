@@ -25,9 +25,11 @@ from pathlib import Path
 from typing import Any
 
 from mlops_assets.core import registry
-from mlops_assets.core.models import identity, loaded, mlflow_export, scoring, training, widening
-from mlops_assets.core.models.artifacts import ArtifactStore
+from mlops_assets.core.artifacts import loaded, mlflow_export
+from mlops_assets.core.artifacts.artifacts import ArtifactStore
+from mlops_assets.core.models import identity, training
 from mlops_assets.core.models.snapshots import TrainingSet
+from mlops_assets.core.scoring import scoring, widening
 from mlops_assets.resources.warehouse import Warehouse
 from mlops_assets_tests.benchmarks.mlflow_peer import Peer, mlflow
 from mlops_assets_tests.benchmarks.registry_case import MODEL, declared, frame
@@ -38,7 +40,7 @@ LOAD = """
 import sys
 from pathlib import Path
 from mlops_assets.core import registry
-from mlops_assets.core.models.artifacts import ArtifactStore
+from mlops_assets.core.artifacts.artifacts import ArtifactStore
 from mlops_assets.resources.warehouse import Warehouse
 with Warehouse(database=sys.argv[1]).read() as con:
     version = registry.resolve(con, sys.argv[3])

@@ -29,11 +29,11 @@ import numpy as np
 import pandas as pd
 from scipy.stats import beta
 
-from mlops_assets.core.models import gate as gates
 from mlops_assets.core.models import training
-from mlops_assets.core.models.evaluation import Contender, EvaluationReport, compare, evaluate
-from mlops_assets.core.models.holdout import KEY, HoldoutEvidence, TrainedOn
 from mlops_assets.core.models.scored import Scored
+from mlops_assets.core.promotion import gate as gates
+from mlops_assets.core.promotion.evaluation import Contender, EvaluationReport, compare, evaluate
+from mlops_assets.core.promotion.holdout import KEY, HoldoutEvidence, TrainedOn
 from mlops_assets.vocabulary import Label, Model, PromotionGate, Rows
 
 START = date(2024, 1, 1)

@@ -17,8 +17,9 @@ import duckdb
 import numpy as np
 import pandas as pd
 
-from mlops_assets.core.models import gate, holdout, snapshots, training
-from mlops_assets.core.models.evaluation import Contender, EvaluationReport, evaluate
+from mlops_assets.core.models import snapshots, training
+from mlops_assets.core.promotion import gate, holdout
+from mlops_assets.core.promotion.evaluation import Contender, EvaluationReport, evaluate
 from mlops_assets.vocabulary import Label, Model, PromotionGate, Rows
 
 START = date(2024, 1, 1)

@@ -6,8 +6,8 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
+from mlops_assets.core.artifacts.artifacts import Artifact
 from mlops_assets.core.models import identity
-from mlops_assets.core.models.artifacts import Artifact
 from mlops_assets.core.registry import ModelVersion
 
 

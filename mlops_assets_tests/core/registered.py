@@ -10,7 +10,7 @@ from typing import Any
 from sklearn.linear_model import LogisticRegression
 
 from mlops_assets.core import registry
-from mlops_assets.core.models.artifacts import Artifact
+from mlops_assets.core.artifacts.artifacts import Artifact
 from mlops_assets.core.models.snapshots import TrainingSet
 from mlops_assets.core.models.training import Fitted
 from mlops_assets.core.storage import records

@@ -15,9 +15,11 @@ import numpy as np
 import pandas as pd
 
 from mlops_assets.core import registry
-from mlops_assets.core.models import holdout, identity, scoring, snapshots, training
-from mlops_assets.core.models.artifacts import ArtifactStore
-from mlops_assets.core.models.evaluation import Contender, evaluate
+from mlops_assets.core.artifacts.artifacts import ArtifactStore
+from mlops_assets.core.models import identity, snapshots, training
+from mlops_assets.core.promotion import holdout
+from mlops_assets.core.promotion.evaluation import Contender, evaluate
+from mlops_assets.core.scoring import scoring
 from mlops_assets.core.storage import sql, store
 from mlops_assets.core.storage.days import day_start
 from mlops_assets.vocabulary import (

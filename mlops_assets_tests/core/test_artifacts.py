@@ -39,8 +39,8 @@ from sklearn.tree import DecisionTreeClassifier
 from skops import io as skops_io
 
 import mlops_assets
-from mlops_assets.core.models import artifact_checks, golden, guard, loaded
-from mlops_assets.core.models.artifacts import Artifact, ArtifactError, ArtifactStore
+from mlops_assets.core.artifacts import artifact_checks, golden, guard, loaded
+from mlops_assets.core.artifacts.artifacts import Artifact, ArtifactError, ArtifactStore
 from mlops_assets_tests.core.recorded import recorded
 
 

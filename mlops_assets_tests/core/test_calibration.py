@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from mlops_assets.core.models.calibration import ALL, calibration, expected_error
 from mlops_assets.core.models.scored import Scored
+from mlops_assets.core.promotion.calibration import ALL, calibration, expected_error
 
 
 def binary(n=5000, seed=0, shift=0.0) -> Scored:

@@ -11,7 +11,7 @@ import pytest
 
 from mlops_assets.core.features import retrieval
 from mlops_assets.core.features.view_definitions import ViewChangedError
-from mlops_assets.core.models.scoring import ScoringError
+from mlops_assets.core.scoring.scoring import ScoringError
 from mlops_assets.core.serving import capture
 from mlops_assets.core.storage import store
 from mlops_assets.vocabulary import OnDemandFeatures
@@ -73,7 +73,7 @@ def test_what_is_captured_is_what_the_estimator_was_given(shop):
     )
     for name in ("row_key", "as_of", "amount", "region", "express"):
         assert captured[name].equals(rows[name]), name
-    from mlops_assets.core.models import scoring
+    from mlops_assets.core.scoring import scoring
 
     again = scoring.predict(shop.model.problem, estimator, captured, signature)
     assert again["prediction"].tolist() == captured["prediction"].tolist()

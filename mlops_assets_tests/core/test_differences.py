@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mlops_assets.core.models import differences, scored
+from mlops_assets.core.models import scored
 from mlops_assets.core.models.scored import Scored
+from mlops_assets.core.promotion import differences
 from mlops_assets_tests.core.test_metrics import ALL, binary, example
 
 

@@ -12,9 +12,10 @@ import pytest
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
-from mlops_assets.core.models import evaluation, gate, training
-from mlops_assets.core.models.evaluation import Contender, EvaluationReport, evaluate
-from mlops_assets.core.models.scoring import SignatureError
+from mlops_assets.core.models import training
+from mlops_assets.core.promotion import evaluation, gate
+from mlops_assets.core.promotion.evaluation import Contender, EvaluationReport, evaluate
+from mlops_assets.core.scoring.scoring import SignatureError
 from mlops_assets.vocabulary import Label, Model, PromotionGate, Rows
 from mlops_assets_tests.core.test_gate import CLEAN
 

@@ -17,13 +17,13 @@ from typer.testing import CliRunner
 from mlops_assets import FeatureStore
 from mlops_assets.cli import app
 from mlops_assets.core import registry
+from mlops_assets.core.artifacts.artifacts import ArtifactStore
 from mlops_assets.core.audit import bits
 from mlops_assets.core.audit.explain import Explanation, explain
 from mlops_assets.core.audit.predictions import stored_files
 from mlops_assets.core.audit.recompute import DIFFERENT, IDENTICAL, NOT_RECOMPUTABLE, verify
 from mlops_assets.core.features import feature_views
 from mlops_assets.core.landing import history
-from mlops_assets.core.models.artifacts import ArtifactStore
 from mlops_assets.core.reports import explanation
 from mlops_assets.vocabulary import Entity, FeatureView, UseCase
 from mlops_assets_tests.core import kiosk, shop

@@ -8,8 +8,8 @@ import duckdb
 import pandas as pd
 import pytest
 
-from mlops_assets.core.models import scoring
-from mlops_assets.core.models.signature import SignatureError
+from mlops_assets.core.scoring import scoring
+from mlops_assets.core.scoring.signature import SignatureError
 from mlops_assets.core.storage.frames import exact_frame
 
 SIGNATURE = {"inputs": [{"name": "x", "type": "number", "nullable": True}], "output": {}}

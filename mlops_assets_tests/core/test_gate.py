@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from mlops_assets.core.models import gate
-from mlops_assets.core.models.calibration import ALL, CalibrationPart
-from mlops_assets.core.models.evaluation import EvaluationReport, SliceResult
-from mlops_assets.core.models.holdout import KEY, HoldoutEvidence, TrainedOn
 from mlops_assets.core.models.metrics import Interval
+from mlops_assets.core.promotion import gate
+from mlops_assets.core.promotion.calibration import ALL, CalibrationPart
+from mlops_assets.core.promotion.evaluation import EvaluationReport, SliceResult
+from mlops_assets.core.promotion.holdout import KEY, HoldoutEvidence, TrainedOn
 from mlops_assets.vocabulary import PromotionGate
 
 NAN = math.nan

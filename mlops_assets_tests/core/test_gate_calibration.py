@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mlops_assets.core.models.differences import paired_difference
+from mlops_assets.core.promotion.differences import paired_difference
 from mlops_assets_tests.benchmarks.gate_simulation import World, learnt, simulate
 
 GATES = 400

@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 
 from mlops_assets.core import registry
-from mlops_assets.core.models import gate, holdout, snapshots
-from mlops_assets.core.models.holdout_rules import holdout_rules
+from mlops_assets.core.models import snapshots
+from mlops_assets.core.promotion import gate, holdout
+from mlops_assets.core.promotion.holdout_rules import holdout_rules
 from mlops_assets.core.storage.records import fetch
 from mlops_assets.vocabulary import PromotionGate
 from mlops_assets_tests.core import leaks

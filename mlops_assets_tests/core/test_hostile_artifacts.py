@@ -27,8 +27,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OrdinalEncoder, StandardScaler
 
 from mlops_assets.core import registry
-from mlops_assets.core.models import artifact_checks, guard, identity, loaded, model_digest
-from mlops_assets.core.models.artifacts import Artifact, ArtifactError, ArtifactStore
+from mlops_assets.core.artifacts import artifact_checks, guard, loaded, model_digest
+from mlops_assets.core.artifacts.artifacts import Artifact, ArtifactError, ArtifactStore
+from mlops_assets.core.models import identity
 from mlops_assets.core.models.snapshots import TrainingSet
 from mlops_assets.core.models.training import Fitted
 from mlops_assets.core.storage import tables

@@ -8,11 +8,11 @@ from datetime import date, datetime
 import duckdb
 import pytest
 
+from mlops_assets.cli.terminal import conclusion
 from mlops_assets.core.features import view_definitions
 from mlops_assets.core.lineage import lineage_records
 from mlops_assets.core.lineage.impact import UnknownName, impact, resolve
 from mlops_assets.core.storage import records, store
-from mlops_assets.cli.terminal import conclusion
 from mlops_assets.vocabulary import FeatureView, Label, Model, OnDemandFeatures, UseCase
 from mlops_assets_tests.support_tickets import USE_CASE
 

@@ -13,10 +13,12 @@ import pytest
 import yaml
 
 from mlops_assets.core import registry
-from mlops_assets.core.models import mlflow_export, scoring, snapshots
-from mlops_assets.core.models.artifacts import ArtifactStore
-from mlops_assets.core.models.mlflow_export import ExportError
-from mlops_assets.core.models.refusal import ArtifactError
+from mlops_assets.core.artifacts import mlflow_export
+from mlops_assets.core.artifacts.artifacts import ArtifactStore
+from mlops_assets.core.artifacts.mlflow_export import ExportError
+from mlops_assets.core.artifacts.refusal import ArtifactError
+from mlops_assets.core.models import snapshots
+from mlops_assets.core.scoring import scoring
 from mlops_assets_tests.core.shop import Shop, use_case
 
 

@@ -15,7 +15,7 @@ import duckdb
 import pytest
 
 from mlops_assets.core import registry
-from mlops_assets.core.models.artifacts import ArtifactStore
+from mlops_assets.core.artifacts.artifacts import ArtifactStore
 from mlops_assets.core.registry import BytesDeleted, NotFound, StillReferred
 from mlops_assets.core.storage import tables
 from mlops_assets_tests.core.registered import decide, move, register

@@ -12,8 +12,8 @@ import pytest
 
 from mlops_assets.core import registry
 from mlops_assets.core.audit.version_record import VersionRecord, version_record
-from mlops_assets.core.models.calibration import CalibrationPart
 from mlops_assets.core.models.metrics import Interval
+from mlops_assets.core.promotion.calibration import CalibrationPart
 from mlops_assets.core.reports import calibration_plot, model_card
 from mlops_assets_tests.core import shop
 from mlops_assets_tests.core.shop import Shop, day

@@ -20,9 +20,9 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import SVC
 from skops import io as skops_io
 
-from mlops_assets.core.models.artifact_checks import open_file
-from mlops_assets.core.models.model_digest import model_digest
-from mlops_assets.core.models.writing import to_bytes
+from mlops_assets.core.artifacts.artifact_checks import open_file
+from mlops_assets.core.artifacts.model_digest import model_digest
+from mlops_assets.core.artifacts.writing import to_bytes
 from mlops_assets_tests.core import crafted
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mlops_assets.core import registry
-from mlops_assets.core.models.artifacts import ArtifactError
+from mlops_assets.core.artifacts.artifacts import ArtifactError
 from mlops_assets.core.serving import probation, shadow
 from mlops_assets.core.serving.predictions import predictions_table
 from mlops_assets.core.storage import sql

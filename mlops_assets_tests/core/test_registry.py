@@ -9,9 +9,9 @@ import duckdb
 import pytest
 
 from mlops_assets.core import registry
-from mlops_assets.core.models import gate
-from mlops_assets.core.models.evaluation import EvaluationReport
 from mlops_assets.core.models.metrics import Interval
+from mlops_assets.core.promotion import gate
+from mlops_assets.core.promotion.evaluation import EvaluationReport
 from mlops_assets.core.registry import Conflict, NotFound
 from mlops_assets.core.storage import tables
 from mlops_assets.vocabulary import PromotionGate

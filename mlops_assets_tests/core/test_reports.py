@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from mlops_assets.core import registry
-from mlops_assets.core.models import gate
 from mlops_assets.core.monitoring import drift, performance
+from mlops_assets.core.promotion import gate
 from mlops_assets.core.reports import decisions as decisions_report
 from mlops_assets.core.reports import drift as drift_report
 from mlops_assets.core.reports import evaluation_markdown, parts, promotion_markdown

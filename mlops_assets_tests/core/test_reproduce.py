@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from mlops_assets.core import registry
-from mlops_assets.core.models import identity, reproduce, scoring, snapshots, training
+from mlops_assets.core.models import identity, reproduce, snapshots, training
 from mlops_assets.core.models.reproduce import NotReproducible, Reproduction
+from mlops_assets.core.scoring import scoring
 from mlops_assets_tests.core import shop
 from mlops_assets_tests.core.reproducible import FAMILIES, REFERENCE, USE_CASE
 

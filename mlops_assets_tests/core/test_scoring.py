@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mlops_assets.core.models import scoring
-from mlops_assets.core.models.scoring import ScoringError, SignatureError
+from mlops_assets.core.scoring import scoring
+from mlops_assets.core.scoring.scoring import ScoringError, SignatureError
 
 
 def signature(problem="binary", classes=(False, True), **columns) -> dict:

@@ -19,8 +19,9 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
-from mlops_assets.core.models import scoring, signature, training
-from mlops_assets.core.models.signature import DOMAIN_CHARACTERS, DOMAIN_VALUES, SignatureError
+from mlops_assets.core.models import training
+from mlops_assets.core.scoring import scoring, signature
+from mlops_assets.core.scoring.signature import DOMAIN_CHARACTERS, DOMAIN_VALUES, SignatureError
 from mlops_assets.vocabulary import Label, Model, Rows
 
 

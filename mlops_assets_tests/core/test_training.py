@@ -18,9 +18,9 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
 from mlops_assets.core.models import training
-from mlops_assets.core.models.scoring import SignatureError
 from mlops_assets.core.models.snapshots import TrainingSet
 from mlops_assets.core.models.training import TrainingError
+from mlops_assets.core.scoring.scoring import SignatureError
 from mlops_assets.vocabulary import Label, Model, Rows
 
 

@@ -15,10 +15,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlops_assets.core.models import scoring, signature, widening
-from mlops_assets.core.models.column_kinds import kind_of
-from mlops_assets.core.models.signature import SignatureError
-from mlops_assets.core.models.widening import BOOLEAN, CATEGORY, INTEGER, NUMBER, TABLE, TYPES
+from mlops_assets.core.scoring import scoring, signature, widening
+from mlops_assets.core.scoring.column_kinds import kind_of
+from mlops_assets.core.scoring.signature import SignatureError
+from mlops_assets.core.scoring.widening import BOOLEAN, CATEGORY, INTEGER, NUMBER, TABLE, TYPES
 
 DOCS = Path(__file__).parents[2] / "docs" / "registry.md"
 

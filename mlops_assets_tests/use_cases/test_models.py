@@ -9,9 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mlops_assets.core.artifacts import loaded
+from mlops_assets.core.artifacts.artifacts import ArtifactStore
 from mlops_assets.core.features import feature_views, retrieval
-from mlops_assets.core.models import loaded, metrics, scoring, training
-from mlops_assets.core.models.artifacts import ArtifactStore
+from mlops_assets.core.models import metrics, training
+from mlops_assets.core.scoring import scoring
 from mlops_assets.use_cases.nyc_flights import USE_CASE
 from mlops_assets.vocabulary import OnDemandFeatures
 from mlops_assets_tests.core.recorded import recorded

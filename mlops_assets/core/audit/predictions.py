@@ -19,7 +19,7 @@ from mlops_assets.core.storage.records import NotFound, fetch
 if TYPE_CHECKING:
     import duckdb
 
-    from mlops_assets.core.models.artifacts import ArtifactStore
+    from mlops_assets.core.artifacts.artifacts import ArtifactStore
     from mlops_assets.vocabulary import UseCase
 
 #: Gives the estimator and signature of a model's version.

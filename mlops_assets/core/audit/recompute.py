@@ -226,7 +226,7 @@ def _say(
     model: Model, estimator: Any, frame: pd.DataFrame, signature: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
     """Return what the version says about each row, as it is captured."""
-    from mlops_assets.core.models import scoring
+    from mlops_assets.core.scoring import scoring
 
     frame = frame.reset_index(drop=True)
     said = scoring.predict(model.problem, estimator, frame, signature)

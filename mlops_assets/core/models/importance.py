@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from mlops_assets.core.models import metrics, scoring
+from mlops_assets.core.models import metrics
+from mlops_assets.core.scoring import scoring
 from mlops_assets.vocabulary import HIGHER_IS_BETTER
 
 if TYPE_CHECKING:

@@ -27,9 +27,10 @@ def retrain(use_case: str, model: str, snapshot: Path) -> dict[str, Any]:
     dict
         ``model_digest``, ``parameters``, ``metrics`` and ``seconds`` of the fit.
     """
-    from mlops_assets.core.models import artifact_checks, snapshots, training
-    from mlops_assets.core.models.model_digest import model_digest
-    from mlops_assets.core.models.writing import to_bytes
+    from mlops_assets.core.artifacts import artifact_checks
+    from mlops_assets.core.artifacts.model_digest import model_digest
+    from mlops_assets.core.artifacts.writing import to_bytes
+    from mlops_assets.core.models import snapshots, training
 
     module, _, name = use_case.partition(":")
     declared = getattr(importlib.import_module(module), name).model(model)

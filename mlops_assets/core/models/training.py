@@ -15,17 +15,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlops_assets.core.models import metrics, scoring
+from mlops_assets.core.models import metrics
 from mlops_assets.core.models.importance import permutation_importance, spread
 from mlops_assets.core.models.scored import Scored
-from mlops_assets.core.models.signature import (
+from mlops_assets.core.models.threads import wait_passively
+from mlops_assets.core.scoring import scoring
+from mlops_assets.core.scoring.signature import (
     NOT_FEATURES,
     inputs,
     output_columns,
     refuse_unenforceable,
     rules,
 )
-from mlops_assets.core.models.threads import wait_passively
 
 if TYPE_CHECKING:
     import numpy as np

@@ -1,7 +1,7 @@
 """Moving aliases: compare and swap, and the guard of the champion.
 
 What aliases are belongs in ``aliases``, whether a version may serve is decided in
-``models.gate`` and recorded in ``decisions``, taking a move back belongs in ``rollbacks``. A
+``promotion.gate`` and recorded in ``decisions``, taking a move back belongs in ``rollbacks``. A
 move compares with what the caller believed, so that two movers cannot overwrite each other
 unseen; the champion moves only with a decision that passed, back to what it was, or past the
 gate by someone who says so.

@@ -23,7 +23,7 @@ from mlops_assets.core.storage.records import StillReferred, insert, utc_now
 if TYPE_CHECKING:
     import duckdb
 
-    from mlops_assets.core.models.artifacts import ArtifactStore
+    from mlops_assets.core.artifacts.artifacts import ArtifactStore
 
 #: Opens the database for one transaction, such as ``Warehouse.transaction``.
 Transaction: TypeAlias = "Callable[[], AbstractContextManager[duckdb.DuckDBPyConnection]]"

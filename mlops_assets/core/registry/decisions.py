@@ -17,8 +17,8 @@ from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
-from mlops_assets.core.models.evaluation import EvaluationReport
-from mlops_assets.core.models.gate import EDITION, Rule, Verdict, decide
+from mlops_assets.core.promotion.evaluation import EvaluationReport
+from mlops_assets.core.promotion.gate import EDITION, Rule, Verdict, decide
 from mlops_assets.core.storage.records import (
     Conflict,
     NotFound,

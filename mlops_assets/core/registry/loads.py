@@ -1,6 +1,6 @@
 """Load events: which run loaded which model file, and which were refused and why.
 
-What a load looks at belongs in ``models.artifacts``. Estimators from a process' memory are no
+What a load looks at belongs in ``artifacts.artifacts``. Estimators from a process' memory are no
 event: their file was not read.
 """
 
@@ -15,7 +15,7 @@ from mlops_assets.core.storage.records import fetch, insert
 if TYPE_CHECKING:
     import duckdb
 
-    from mlops_assets.core.models.artifacts import LoadEvent
+    from mlops_assets.core.artifacts.artifacts import LoadEvent
 
 
 def record_loads(con: duckdb.DuckDBPyConnection, events: Iterable[LoadEvent], run_id: str) -> None:

@@ -1,7 +1,7 @@
 """Signing versions: when they are registered, and later by someone who has the key.
 
 A signature is a row of its own, so that signing a version that is older than the key, or with
-a new key, changes nothing that is recorded. What is signed belongs in ``models.signing``.
+a new key, changes nothing that is recorded. What is signed belongs in ``artifacts.signing``.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from mlops_assets.core.models import signing
+from mlops_assets.core.artifacts import signing
 from mlops_assets.core.registry.versions import get
 from mlops_assets.core.storage.records import RegistryError, insert, utc_now
 

@@ -1,6 +1,6 @@
 """Model versions: immutable rows that count 1, 2, ... for each model and are never reused.
 
-What a version is made of belongs in ``models.training`` and ``models.artifacts``.
+What a version is made of belongs in ``models.training`` and ``artifacts.artifacts``.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from mlops_assets.core.storage.records import (
 if TYPE_CHECKING:
     import duckdb
 
-    from mlops_assets.core.models.artifacts import Artifact
+    from mlops_assets.core.artifacts.artifacts import Artifact
     from mlops_assets.core.models.snapshots import TrainingSet
     from mlops_assets.core.models.training import Fitted
 
@@ -68,9 +68,9 @@ class ModelVersion:
     source_model, source_version
         What this version is a copy of, see ``copies``.
     model_digest, golden
-        Of the model file, see ``models.artifacts``.
+        Of the model file, see ``artifacts.artifacts``.
     hmac
-        The signature that counts, see ``models.signing``.
+        The signature that counts, see ``artifacts.signing``.
     """
 
     model: str

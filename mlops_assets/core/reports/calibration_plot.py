@@ -10,11 +10,11 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from mlops_assets.core.models.calibration import ALL
+from mlops_assets.core.promotion.calibration import ALL
 from mlops_assets.core.reports import parts
 
 if TYPE_CHECKING:
-    from mlops_assets.core.models.calibration import CalibrationPart
+    from mlops_assets.core.promotion.calibration import CalibrationPart
     from mlops_assets.vocabulary import Model
 
 #: Side of the square that is drawn in, and the margins for labels, in pixels.

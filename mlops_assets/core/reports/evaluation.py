@@ -6,14 +6,14 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from mlops_assets.core.models.calibration import ALL, expected_error
+from mlops_assets.core.promotion.calibration import ALL, expected_error
 from mlops_assets.core.reports import parts
 
 if TYPE_CHECKING:
-    from mlops_assets.core.models.calibration import CalibrationPart
-    from mlops_assets.core.models.evaluation import EvaluationReport, SliceResult
-    from mlops_assets.core.models.gate import Verdict
     from mlops_assets.core.models.metrics import Interval
+    from mlops_assets.core.promotion.calibration import CalibrationPart
+    from mlops_assets.core.promotion.evaluation import EvaluationReport, SliceResult
+    from mlops_assets.core.promotion.gate import Verdict
     from mlops_assets.core.registry.aliases import AliasEvent
     from mlops_assets.core.registry.decisions import Evaluation
     from mlops_assets.vocabulary import Model

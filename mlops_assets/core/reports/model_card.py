@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.core.features.feature_views import feature_names
-from mlops_assets.core.models.calibration import ALL
+from mlops_assets.core.promotion.calibration import ALL
 from mlops_assets.core.reports import calibration_plot, parts
 from mlops_assets.core.reports.evaluation import evaluation_markdown
 from mlops_assets.core.storage import contracts
@@ -18,7 +18,7 @@ from mlops_assets.vocabulary import HIGHER_IS_BETTER, OnDemandFeatures
 
 if TYPE_CHECKING:
     from mlops_assets.core.audit.version_record import VersionRecord
-    from mlops_assets.core.models.evaluation_report import EvaluationReport
+    from mlops_assets.core.promotion.evaluation_report import EvaluationReport
     from mlops_assets.vocabulary import Model, UseCase
 
 #: Ten intervals hold together with 95 % if each holds with 99.5 % (Bonferroni): they are so much

@@ -5,7 +5,7 @@ served predictions and those that the champion before made of the same rows in s
 as their labels are mature. At the end of each window all days since the promotion count; the
 new champion is *worse* if the lower bound of the paired difference in the primary metric lies
 above the declared margin. The bound takes days as independent, not the rows of a day (see
-``models.differences``), and the chance of finding an equally good champion worse at any of
+``promotion.differences``), and the chance of finding an equally good champion worse at any of
 the windows is at most ``1 - confidence`` (Bonferroni). A worse champion is rolled back.
 
 A verdict is given once and kept in ``registry.probations``: labels that are corrected later
@@ -21,8 +21,8 @@ from math import ceil
 from typing import TYPE_CHECKING, Literal
 
 from mlops_assets.core import registry
-from mlops_assets.core.models.differences import paired_difference
 from mlops_assets.core.models.metrics import value
+from mlops_assets.core.promotion.differences import paired_difference
 from mlops_assets.core.serving.captured import scored_by
 from mlops_assets.core.serving.outcomes import outcomes_table
 from mlops_assets.core.serving.predictions import predictions_table

@@ -1,7 +1,7 @@
 """Rows on their way into a table of predictions: which are new, what a version says of them.
 
 Which version scores which day, and what is kept of it, belongs in ``capture`` and ``shadow``;
-what an estimator is given and what it answers in ``models.scoring``.
+what an estimator is given and what it answers in ``scoring.scoring``.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def score_rows(
     """
     import pyarrow as pa
 
-    from mlops_assets.core.models import scoring
+    from mlops_assets.core.scoring import scoring
 
     maps = pa.map_(pa.string(), pa.float64())
     parts = []

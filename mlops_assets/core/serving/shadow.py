@@ -114,8 +114,8 @@ def capture_shadow(
         What happened to each day that is on probation, and why the champion before cannot
         score its rows, if it cannot: serving must not suffer from that.
     """
-    from mlops_assets.core.models.artifacts import ArtifactError
-    from mlops_assets.core.models.scoring import ScoringError, SignatureError
+    from mlops_assets.core.artifacts.artifacts import ArtifactError
+    from mlops_assets.core.scoring.scoring import ScoringError, SignatureError
 
     versions = shadowing(con, model, days(start, end))
     if not versions:

@@ -1,7 +1,7 @@
 """Frames of query results that hold the values of the database, all digits included.
 
 DuckDB's ``df`` makes float64 of DECIMAL and HUGEINT, whose digits it does not hold, before
-anybody could notice. What a frame must look like belongs in ``models.signature``.
+anybody could notice. What a frame must look like belongs in ``scoring.signature``.
 """
 
 from __future__ import annotations

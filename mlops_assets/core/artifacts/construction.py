@@ -8,7 +8,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from mlops_assets.core.models.refusal import ArtifactError
+from mlops_assets.core.artifacts.refusal import ArtifactError
 
 
 def construct(data: bytes, allowed: frozenset[str]) -> Any:

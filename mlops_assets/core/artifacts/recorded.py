@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
-from mlops_assets.core.models import identity, signing
-from mlops_assets.core.models.refusal import ArtifactError
+from mlops_assets.core.artifacts import signing
+from mlops_assets.core.artifacts.refusal import ArtifactError
+from mlops_assets.core.models import identity
 
 #: Libraries that must be what they were when a version was registered.
 EXACT_LIBRARIES = ("scikit-learn", "skops", "numpy")

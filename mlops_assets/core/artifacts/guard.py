@@ -20,7 +20,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from mlops_assets.core.models.refusal import ArtifactError
+from mlops_assets.core.artifacts.refusal import ArtifactError
 
 #: Time to load a small file and ask its golden rows, which takes a twentieth of a second, and
 #: for each megabyte of a larger one.
@@ -126,7 +126,7 @@ class _Guard:
         self.ready = False
         self.process = subprocess.Popen(
             # -P: the folder it is started in is not a place to import from.
-            [sys.executable, "-P", "-m", "mlops_assets.core.models.guard_process"],
+            [sys.executable, "-P", "-m", "mlops_assets.core.artifacts.guard_process"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

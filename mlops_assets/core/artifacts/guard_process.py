@@ -79,7 +79,7 @@ def _import_what_loads_need() -> None:
     import pandas  # noqa: F401
     import skops.io  # noqa: F401  (which imports all of scikit-learn)
 
-    from mlops_assets.core.models import fitted_checks, golden  # noqa: F401
+    from mlops_assets.core.artifacts import golden
 
     golden.thread_pools()  # found in the process' map of memory, which a fork's limit may hide
 
@@ -161,7 +161,7 @@ def try_to_load(request: dict[str, Any], data: bytes) -> dict[str, Any]:
     from skops import io as skops_io
     from skops.io.exceptions import UntrustedTypesFoundException
 
-    from mlops_assets.core.models import fitted_checks, golden
+    from mlops_assets.core.artifacts import fitted_checks, golden
 
     warnings.simplefilter("ignore")
     warnings.simplefilter("error", InconsistentVersionWarning)

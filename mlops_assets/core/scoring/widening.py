@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from mlops_assets.core.models import column_kinds as kinds
+from mlops_assets.core.scoring import column_kinds as kinds
 
 BOOLEAN, INTEGER, NUMBER, CATEGORY = "boolean", "integer", "number", "category"
 TYPES = (BOOLEAN, INTEGER, NUMBER, CATEGORY)

@@ -23,7 +23,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from mlops_assets.core.models.refusal import ArtifactError
+from mlops_assets.core.artifacts.refusal import ArtifactError
 
 
 def model_digest(schema: Mapping[str, Any]) -> str:

@@ -20,8 +20,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mlops_assets.core.models.model_digest import SchemaReader
-from mlops_assets.core.models.refusal import ArtifactError
+from mlops_assets.core.artifacts.model_digest import SchemaReader
+from mlops_assets.core.artifacts.refusal import ArtifactError
 
 MAX_BYTES = 1 << 30
 #: Members of a zip without the 64-bit extension: 65,534. A tree of a forest takes four.

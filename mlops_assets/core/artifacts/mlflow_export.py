@@ -22,11 +22,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlops_assets.core.models import widening
 from mlops_assets.core.models.identity import UNKNOWN
+from mlops_assets.core.scoring import widening
 
 if TYPE_CHECKING:
-    from mlops_assets.core.models.artifacts import ArtifactStore
+    from mlops_assets.core.artifacts.artifacts import ArtifactStore
     from mlops_assets.core.registry.versions import ModelVersion
 
 #: The MLflow release whose format this is, and the oldest that is asked for.

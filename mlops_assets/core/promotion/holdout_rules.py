@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from mlops_assets.core.models.verdicts import Rule
+from mlops_assets.core.promotion.verdicts import Rule
 
 if TYPE_CHECKING:
-    from mlops_assets.core.models.holdout import HoldoutEvidence, TrainedOn
+    from mlops_assets.core.promotion.holdout import HoldoutEvidence, TrainedOn
     from mlops_assets.vocabulary import PromotionGate
 
 

@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.core.models.scored import Scored
-from mlops_assets.core.models.signature import SignatureError as SignatureError
-from mlops_assets.core.models.signature import conform
 from mlops_assets.core.models.threads import threads_for
+from mlops_assets.core.scoring.signature import SignatureError as SignatureError
+from mlops_assets.core.scoring.signature import conform
 
 if TYPE_CHECKING:
     import numpy as np

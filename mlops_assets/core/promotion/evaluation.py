@@ -18,14 +18,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from mlops_assets.core.models import metrics, scoring
-from mlops_assets.core.models.calibration import calibration
-from mlops_assets.core.models.differences import paired_difference
-from mlops_assets.core.models.evaluation_report import EvaluationReport, SliceResult
-from mlops_assets.core.models.holdout import HoldoutEvidence
+from mlops_assets.core.models import metrics
 from mlops_assets.core.models.metrics import Interval
 from mlops_assets.core.models.scored import Scored
 from mlops_assets.core.models.training import labels
+from mlops_assets.core.promotion.calibration import calibration
+from mlops_assets.core.promotion.differences import paired_difference
+from mlops_assets.core.promotion.evaluation_report import EvaluationReport, SliceResult
+from mlops_assets.core.promotion.holdout import HoldoutEvidence
+from mlops_assets.core.scoring import scoring
 from mlops_assets.vocabulary import METRICS
 
 if TYPE_CHECKING:

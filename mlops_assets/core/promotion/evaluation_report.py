@@ -12,9 +12,9 @@ from dataclasses import asdict, dataclass, field
 from datetime import date
 from typing import Any
 
-from mlops_assets.core.models.calibration import CalibrationPart
-from mlops_assets.core.models.holdout import HoldoutEvidence
 from mlops_assets.core.models.metrics import Interval
+from mlops_assets.core.promotion.calibration import CalibrationPart
+from mlops_assets.core.promotion.holdout import HoldoutEvidence
 from mlops_assets.core.storage.records import plain
 
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mlops_assets.core.models.refusal import ArtifactError
-from mlops_assets.core.models.walk import parts_of
+from mlops_assets.core.artifacts.refusal import ArtifactError
+from mlops_assets.core.artifacts.walk import parts_of
 
 if TYPE_CHECKING:
     import numpy as np

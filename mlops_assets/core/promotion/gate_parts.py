@@ -9,14 +9,14 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from mlops_assets.core.models.calibration import ALL
-from mlops_assets.core.models.differences import less_than
-from mlops_assets.core.models.verdicts import Rule, holm, number
+from mlops_assets.core.promotion.calibration import ALL
+from mlops_assets.core.promotion.differences import less_than
+from mlops_assets.core.promotion.verdicts import Rule, holm, number
 
 if TYPE_CHECKING:
-    from mlops_assets.core.models.calibration import CalibrationPart
-    from mlops_assets.core.models.evaluation import EvaluationReport, SliceResult
     from mlops_assets.core.models.metrics import Interval
+    from mlops_assets.core.promotion.calibration import CalibrationPart
+    from mlops_assets.core.promotion.evaluation import EvaluationReport, SliceResult
     from mlops_assets.vocabulary import PromotionGate
 
 

@@ -31,18 +31,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlops_assets.core.models import (
-    artifact_checks,
-    fitted_checks,
-    golden,
-    guard,
-    signing,
-)
-from mlops_assets.core.models.artifact_checks import MAX_BYTES
-from mlops_assets.core.models.construction import construct, read_back, refuse_unregistrable
-from mlops_assets.core.models.loaded import key_of, recall, remember
-from mlops_assets.core.models.model_digest import model_digest
-from mlops_assets.core.models.recorded import (
+from mlops_assets.core.artifacts import artifact_checks, fitted_checks, golden, guard, signing
+from mlops_assets.core.artifacts.artifact_checks import MAX_BYTES
+from mlops_assets.core.artifacts.construction import construct, read_back, refuse_unregistrable
+from mlops_assets.core.artifacts.loaded import key_of, recall, remember
+from mlops_assets.core.artifacts.model_digest import model_digest
+from mlops_assets.core.artifacts.recorded import (
     Artifact,
     LoadEvent,
     Recorded,
@@ -50,10 +44,10 @@ from mlops_assets.core.models.recorded import (
     refuse_other_versions,
     row_of,
 )
-from mlops_assets.core.models.refusal import ArtifactError
+from mlops_assets.core.artifacts.refusal import ArtifactError
+from mlops_assets.core.artifacts.trusted_types import allowed_types
+from mlops_assets.core.artifacts.writing import to_bytes, write_durably
 from mlops_assets.core.models.threads import wait_passively
-from mlops_assets.core.models.trusted_types import allowed_types
-from mlops_assets.core.models.writing import to_bytes, write_durably
 from mlops_assets.core.storage.records import utc_now
 from mlops_assets.settings import signing_keys
 

@@ -40,9 +40,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mlops_assets.core.models.casting import Offence, cast
-from mlops_assets.core.models.column_kinds import NOTHING, kind_of
-from mlops_assets.core.models.widening import BOOLEAN, CATEGORY, INTEGER, NUMBER, TABLE
+from mlops_assets.core.scoring.casting import Offence, cast
+from mlops_assets.core.scoring.column_kinds import NOTHING, kind_of
+from mlops_assets.core.scoring.widening import BOOLEAN, CATEGORY, INTEGER, NUMBER, TABLE
 
 if TYPE_CHECKING:
     import numpy as np

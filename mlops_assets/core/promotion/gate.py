@@ -49,15 +49,15 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from mlops_assets.core.models.differences import less_than
-from mlops_assets.core.models.gate_parts import calibration, slices
-from mlops_assets.core.models.holdout_rules import holdout_rules
-from mlops_assets.core.models.verdicts import Rule, Verdict, holm, number, probability, said
+from mlops_assets.core.promotion.differences import less_than
+from mlops_assets.core.promotion.gate_parts import calibration, slices
+from mlops_assets.core.promotion.holdout_rules import holdout_rules
+from mlops_assets.core.promotion.verdicts import Rule, Verdict, holm, number, probability, said
 from mlops_assets.vocabulary import HIGHER_IS_BETTER
 
 if TYPE_CHECKING:
-    from mlops_assets.core.models.evaluation import EvaluationReport
     from mlops_assets.core.models.metrics import Interval
+    from mlops_assets.core.promotion.evaluation import EvaluationReport
     from mlops_assets.vocabulary import PromotionGate
 
 __all__ = ["EDITION", "Rule", "Verdict", "decide", "holm"]

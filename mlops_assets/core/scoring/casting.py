@@ -11,8 +11,8 @@ from decimal import Decimal
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
-from mlops_assets.core.models import column_kinds as kinds
-from mlops_assets.core.models.widening import CATEGORY, TABLE
+from mlops_assets.core.scoring import column_kinds as kinds
+from mlops_assets.core.scoring.widening import CATEGORY, TABLE
 
 if TYPE_CHECKING:
     import numpy as np

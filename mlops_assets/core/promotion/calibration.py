@@ -12,8 +12,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mlops_assets.core.models.differences import block_contributions
 from mlops_assets.core.models.metrics import Interval, standard_error, t_bounds
+from mlops_assets.core.promotion.differences import block_contributions
 
 if TYPE_CHECKING:
     import numpy as np

@@ -17,8 +17,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from mlops_assets.core.models.refusal import ArtifactError
-from mlops_assets.core.models.walk import parts_of
+from mlops_assets.core.artifacts.refusal import ArtifactError
+from mlops_assets.core.artifacts.walk import parts_of
 
 if TYPE_CHECKING:
     import pandas as pd

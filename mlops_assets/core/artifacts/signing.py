@@ -16,7 +16,7 @@ import hmac
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mlops_assets.core.models.refusal import ArtifactError
+from mlops_assets.core.artifacts.refusal import ArtifactError
 from mlops_assets.core.storage.records import to_json
 
 #: Fields of a version that a signature covers.

@@ -1,0 +1,1 @@
+"""Model files: written whole, named by content, signed, and read without trust."""

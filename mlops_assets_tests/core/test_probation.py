@@ -78,8 +78,10 @@ def test_a_champion_that_is_worse_in_service_is_rolled_back(tmp_path, problem):
     shop = shop_of(tmp_path, problem)
     estimator, signature = shop.estimators[2]
     shop.estimators[2] = Contrary(estimator), signature
-    for n in range(14, 40):
-        serve(shop, n, n)
+    # Labels are mature a day after the window's last; that day was scored before it was judged.
+    judged_on = PROMOTED + POLICY.window
+    serve(shop, 14, judged_on)
+    serve(shop, judged_on + 1, 39)
     assert verdicts(shop) == [(2, 1, "worse")]
     [row] = probation.history(shop.con, shop.model.name)
     assert row.difference > 0
@@ -87,8 +89,6 @@ def test_a_champion_that_is_worse_in_service_is_rolled_back(tmp_path, problem):
     last = registry.history(shop.con, shop.model.name)[-1]
     assert (last.from_version, last.to_version) == (2, 1)
     assert last.reason == row.reason
-    # Labels are mature a day after the window's last; that day was scored before it was judged.
-    judged_on = PROMOTED + POLICY.window
     assert row.partition_date == day(judged_on)
     assert last.effective_from == day(judged_on + 1)
     served = dict(
@@ -102,8 +102,7 @@ def test_a_champion_that_is_worse_in_service_is_rolled_back(tmp_path, problem):
 
 
 def test_a_champion_that_is_as_good_goes_on_serving(shop):
-    for n in range(14, 40):
-        serve(shop, n, n)
+    serve(shop, 14, 39)
     assert verdicts(shop) == [(2, 1, "held"), (2, 2, "held")]
     assert registry.champion(shop.con, shop.model.name) == 2
 
@@ -112,9 +111,9 @@ def test_one_run_over_all_days_judges_like_a_run_for_each(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
     by_day, at_once = shop_of(tmp_path / "a"), shop_of(tmp_path / "b")
-    for n in range(14, 40):
+    for n in range(PROMOTED - 1, PROMOTED + 12):
         serve(by_day, n, n)
-    serve(at_once, 14, 39)
+    serve(at_once, PROMOTED - 1, PROMOTED + 11)
     assert probation.history(by_day.con, "sent_back") == probation.history(at_once.con, "sent_back")
 
 

@@ -9,7 +9,7 @@ export DAGSTER_HOME := $(CURDIR)/data/dagster_home
 export OMP_WAIT_POLICY := PASSIVE
 HOME_READY := data/dagster_home/dagster.yaml
 
-.PHONY: demo ui test bench bench-point-in-time bench-feast-correctness bench-digest bench-registry bench-gate check format lock clean help
+.PHONY: demo ui test bench bench-point-in-time bench-feast-correctness bench-digest bench-registry bench-gate bench-drift bench-drift-parity bench-drift-false-alarms check format lock clean help
 
 help:
 	@echo "make demo    replay the flights of 2013 through the whole graph"
@@ -54,6 +54,19 @@ bench-registry: $(READY)
 # Promotions by chance, power and leaks of the gate, over simulated holdouts: docs/gate.md.
 bench-gate: $(READY)
 	$(BIN)/python -m mlops_assets_tests.benchmarks.bench_gate
+
+# A million rows of 30 columns against as many, beside Evidently and NannyML: some minutes, theirs.
+bench-drift: $(READY)
+	$(BIN)/python -m mlops_assets_tests.benchmarks.bench_drift
+
+# Ask both peers anew for the golden values that the tests compare with.
+bench-drift-parity: $(READY)
+	$(BIN)/python -m mlops_assets_tests.benchmarks.drift_peers
+
+# Alarms where nothing has changed, shifts that are found, the peers beside them: docs/drift.md.
+bench-drift-false-alarms: $(READY)
+	$(BIN)/python -m mlops_assets_tests.benchmarks.drift_false_alarms
+	$(BIN)/python -m mlops_assets_tests.benchmarks.drift_tails
 
 check: $(READY) $(HOME_READY)
 	$(BIN)/ruff format --check .

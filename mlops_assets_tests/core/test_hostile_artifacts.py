@@ -352,7 +352,7 @@ def test_a_guard_that_was_killed_is_started_again(campaign):
 def test_the_guard_ends_with_the_process_that_started_it(tmp_path):
     """Also if that process is killed: its end of the pipe is closed by the system."""
     script = (
-        "from mlops_assets.core.models import guard\n"
+        "from mlops_assets.core.artifacts import guard\n"
         "import sys, time\n"
         "guard.start()\n"
         "print(guard._guard.process.pid, flush=True)\n"

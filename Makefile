@@ -9,7 +9,7 @@ export DAGSTER_HOME := $(CURDIR)/data/dagster_home
 export OMP_WAIT_POLICY := PASSIVE
 HOME_READY := data/dagster_home/dagster.yaml
 
-.PHONY: demo ui test bench bench-point-in-time bench-feast-correctness bench-digest bench-registry bench-gate bench-drift bench-drift-parity bench-drift-false-alarms check format lock clean help
+.PHONY: demo ui test bench bench-point-in-time bench-feast-correctness bench-digest bench-registry bench-gate bench-drift bench-drift-parity bench-drift-false-alarms bench-estimation bench-estimation-parity check format lock clean help
 
 help:
 	@echo "make demo    replay the flights of 2013 through the whole graph"
@@ -67,6 +67,14 @@ bench-drift-parity: $(READY)
 bench-drift-false-alarms: $(READY)
 	$(BIN)/python -m mlops_assets_tests.benchmarks.drift_false_alarms
 	$(BIN)/python -m mlops_assets_tests.benchmarks.drift_tails
+
+# Estimates without labels: NannyML beside them, intervals, the flights' weeks: docs/estimation.md.
+bench-estimation: $(READY)
+	$(BIN)/python -m mlops_assets_tests.benchmarks.bench_estimation
+
+# Ask NannyML anew for the golden values of CBPE that the tests compare with.
+bench-estimation-parity: $(READY)
+	$(BIN)/python -m mlops_assets_tests.benchmarks.estimation_peer
 
 check: $(READY) $(HOME_READY)
 	$(BIN)/ruff format --check .

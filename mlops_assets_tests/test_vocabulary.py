@@ -144,7 +144,7 @@ def test_a_gate_on_a_metric_that_the_problem_does_not_have():
         (PromotionGate, "margin", -0.1),
         (PromotionGate, "confidence", 1.0),
         (PromotionGate, "confidence", 0.05),
-        (DriftPolicy, "threshold", 0),
+        (DriftPolicy, "thresholds", {"amount": 0.0}),
         (DriftPolicy, "alpha", 0),
         (DriftPolicy, "consecutive", 0),
         (DriftPolicy, "window", 0),

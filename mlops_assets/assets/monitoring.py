@@ -101,8 +101,9 @@ def _drift_report(use_case: UseCase, model: Model) -> dg.AssetsDefinition:
         kinds={"duckdb", "report"},
         description=f"""Whether what `{model.name}` sees and says still looks like what it was
         trained on: features, predictions and labels of the last {policy.window} days against
-        the serving version's training data. A column has drifted if its population stability
-        index is at least {policy.threshold} and larger than chance, over all columns, allows.""",
+        the serving version's training data. A column has drifted if it has moved far enough to
+        matter, further than chance over all columns allows, and further than any window of the
+        training data itself.""",
         owner=model.owner,
         deps=[
             asset_key(use_case, model.name, "predictions"),
@@ -114,7 +115,7 @@ def _drift_report(use_case: UseCase, model: Model) -> dg.AssetsDefinition:
         table="monitoring.drift",
     )
     def drift_report(context: dg.AssetExecutionContext, warehouse: Warehouse):
-        from mlops_assets.core.monitoring import drift
+        from mlops_assets.core.monitoring import drift, drift_rows
         from mlops_assets.core.reports import drift as report
         from mlops_assets.core.serving.outcomes import refresh_start
 
@@ -124,10 +125,10 @@ def _drift_report(use_case: UseCase, model: Model) -> dg.AssetsDefinition:
             start, end = refresh_start(use_case, model, days[0]), days[-1] + timedelta(days=1)
             rows = drift.measure_range(con, use_case, model, start, end)
             drift.write_range(con, model, start, end, rows)
-            lasting = drift.lasting(con, model, days[-1])
+            lasting = drift_rows.lasting(con, model, days[-1])
             plot = report.plot(con, model, days[-1])
 
-        newest = [row for row in rows if row.window_end == days[-1]]
+        newest = [row for row in rows if row.window_end == days[-1] and row.decides]
         for day in days:
             today = [row for row in rows if row.window_end == day]
             describe_day(
@@ -143,7 +144,7 @@ def _drift_report(use_case: UseCase, model: Model) -> dg.AssetsDefinition:
             describe_day(context, days[-1], {"plot": dg.MetadataValue.md(plot)})
         return dg.MaterializeResult(
             check_results=[
-                checks.drift(key, model, lasting, drift.importance_share(lasting, newest))
+                checks.drift(key, model, lasting, drift_rows.importance_share(lasting, newest))
             ]
         )
 

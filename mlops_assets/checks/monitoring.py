@@ -88,9 +88,10 @@ def drift_specs(key: dg.AssetKey, model: Model) -> list[dg.AssetCheckSpec]:
             asset=key,
             description=(
                 "No column has drifted from the champion's training data for "
-                f"{policy.consecutive} day(s) in a row: its PSI stayed below {policy.threshold} or "
-                "within chance. Drifted columns are a warning; drift of the predictions "
-                "themselves or of half the features by importance is an error. When it fails: "
+                f"{policy.consecutive} day(s) in a row: its shift stayed too small to matter, "
+                "within chance, or within what the training data's own weeks show. Drifted "
+                "columns are a warning; drift of the predictions themselves or of half the "
+                "features by importance is an error. When it fails: "
                 "first rule out broken data (the sources' checks), then see whether performance "
                 "suffers; drift alone harms nobody."
             ),
@@ -120,7 +121,7 @@ def drift(
         severity=dg.AssetCheckSeverity.ERROR if severe else dg.AssetCheckSeverity.WARN,
         description=(
             f"{len(lasting)} column(s) drifted: "
-            + ", ".join(f"{row.column_name} (PSI {row.value:.2f})" for row in ranked[:5])
+            + ", ".join(f"{row.column_name} ({row.value:.2f})" for row in ranked[:5])
             if lasting
             else "no column has drifted"
         ),

@@ -148,7 +148,8 @@ def _model_week(
     ).fetchall()
     drifted = con.execute(
         "SELECT DISTINCT column_name FROM monitoring.drift WHERE model = $model "
-        "AND window_end = $last AND drifted ORDER BY column_name",
+        "AND window_end = $last AND drifted AND slice = 'all' AND reference = 'training' "
+        "ORDER BY column_name",
         {"model": model.name, "last": last},
     ).fetchall()
     # A version promoted after the week's last day serves from the day after it.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Literal
@@ -128,34 +128,46 @@ class Probation:
 class DriftPolicy:
     """When a column counts as drifted from the serving version's training data.
 
-    It must pass a practical threshold *and* be larger than chance at the sizes at hand.
+    Its shift must pass a practical threshold, *and* be larger than chance gives at the sizes at
+    hand, *and* be larger than that of any window of the training period itself.
 
     Parameters
     ----------
-    threshold
-        Least population stability index (PSI) that matters in practice; 0.1 and 0.25 are
-        the customary bounds for moderate and large shifts.
-    alpha
-        Share of reports on unchanged data that may name any column as drifted.
-    consecutive
-        Days in a row that a column must have drifted before a check fails.
     window
         Days of captured predictions that one report looks at.
-    columns
-        Column name to a threshold of its own.
+    consecutive
+        Days in a row that a column must have drifted before a check fails.
+    alpha
+        Share of reports on unchanged data that may name any column as drifted.
+    decide
+        Column, or ``"numeric"``, ``"categorical"``, ``"boolean"``, to the method that decides;
+        by default the Wasserstein distance in standard deviations of the training data for
+        numbers, and the Jensen-Shannon distance for the others.
+    thresholds
+        Column, or kind as above, to the least value of that method that matters in practice;
+        by default 0.1 for each, which is a mean moved by a tenth of a standard deviation.
+    methods
+        Methods that are measured and stored beside the one that decides, see
+        ``core.drift_methods.methods``.
+    beyond_training
+        Whether the training period's own windows count. ``False``: a season that comes round
+        again is reported as drift each time.
     """
 
-    threshold: float = 0.1
-    alpha: float = 0.05
-    consecutive: int = 2
     window: int = 7
-    columns: Mapping[str, float] = field(default_factory=dict)
+    consecutive: int = 2
+    alpha: float = 0.05
+    decide: Mapping[str, str] = field(default_factory=dict)
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    methods: Sequence[str] = ("psi",)
+    beyond_training: bool = True
 
     def __post_init__(self) -> None:
-        require(self.threshold > 0, self, "threshold", "must be positive")
         require(0 < self.alpha < 1, self, "alpha", "must lie between 0 and 1")
         require(self.consecutive >= 1, self, "consecutive", "must be at least 1")
         require(self.window >= 1, self, "window", "must be at least 1 day")
+        positive = all(value > 0 for value in self.thresholds.values())
+        require(positive, self, "thresholds", "must all be positive")
 
 
 @dataclass(frozen=True, kw_only=True)

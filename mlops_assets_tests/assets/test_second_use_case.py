@@ -219,6 +219,7 @@ def test_performance_is_measured_each_day_and_equals_the_metric_of_its_rows(live
 def test_drift_is_reported_each_day_for_features_prediction_and_label(lived):
     found = lived.world.rows(
         "SELECT window_end, list_sort(list(column_name)) FROM monitoring.drift "
+        "WHERE decides AND slice = 'all' AND reference = 'training' "
         "GROUP BY window_end ORDER BY window_end"
     )
     assert [day for day, _ in found] == SERVED

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+import pandas as pd
 import pytest
 
-from mlops_assets.core.monitoring import drift
-from mlops_assets.core.monitoring.drift_rows import importance_share
+from mlops_assets.core import registry
+from mlops_assets.core.drift_methods.multiplicity import adjust
+from mlops_assets.core.monitoring import drift, drift_rows, training_profile
+from mlops_assets.core.monitoring.drift_rows import DriftRow, importance_share
+from mlops_assets.core.monitoring.histograms import histogram
+from mlops_assets.core.monitoring.training_profile import TrainingProfile
+from mlops_assets.vocabulary import DriftPolicy
 from mlops_assets_tests.core.shop import Shop, day, use_case
 
 
@@ -22,12 +29,16 @@ def shop(tmp_path_factory) -> Shop:
     return made
 
 
-def measured(shop: Shop, first: int, last: int) -> list[drift.DriftRow]:
+def every(shop: Shop, first: int, last: int) -> list[DriftRow]:
     return drift.measure_range(shop.con, shop.use_case, shop.model, day(first), day(last + 1))
 
 
+def measured(shop: Shop, first: int, last: int) -> list[DriftRow]:
+    return [row for row in every(shop, first, last) if row.decides]
+
+
 def test_a_range_gives_what_its_days_give_one_by_one(shop):
-    assert measured(shop, 8, 24) == [r for n in range(8, 25) for r in measured(shop, n, n)]
+    assert every(shop, 8, 24) == [r for n in range(8, 25) for r in every(shop, n, n)]
 
 
 def test_only_what_was_shifted_has_drifted(shop):
@@ -36,7 +47,8 @@ def test_only_what_was_shifted_has_drifted(shop):
     assert [name for name, row in rows.items() if row.drifted] == ["amount", "score", "label"]
     assert rows["amount"].value > 1
     assert rows["score"].role == "prediction"
-    assert rows["amount"].n_current == 3 * 120
+    assert rows["region"].n_current == 3 * 120
+    assert rows["amount"].n_current < 3 * 120  # the missing are no values
     assert rows["label"].n_current < 3 * 120
 
 
@@ -60,7 +72,7 @@ def test_a_window_looks_at_the_serving_version_only(shop, tmp_path):
     made.capture(13, 13)
     rows = measured(made, 13, 13)
     assert {row.version for row in rows} == {2}
-    assert {row.n_current for row in rows if row.role == "feature"} == {120}
+    assert {row.n_current for row in rows if row.column_name == "region"} == {120}
 
 
 def test_labels_that_come_later_do_not_change_what_features_were_said_to_do(tmp_path):
@@ -78,41 +90,107 @@ def test_labels_that_come_later_do_not_change_what_features_were_said_to_do(tmp_
 
 
 def test_a_column_that_was_never_captured_has_a_status(shop):
-    reference = {
-        "columns": {
-            "gone": {
-                "role": "feature",
-                "kind": "numeric",
-                "edges": [1.0],
-                "counts": [50, 50],
-                "nulls": 0,
-                "n": 100,
-            }
-        }
-    }
-    [row] = drift.report(shop.con, shop.model, 1, reference, {"gone": 1.0}, day(22))
-    assert (row.status, row.value, row.drifted) == ("no_current", None, False)
+    made = training_profile.make(pd.DataFrame({"gone": np.arange(100.0)}), shop.model.drift)
+    seen = drift.Seen.load(shop.con, shop.model, 1, made, day(20), day(22))
+    [row] = drift.report(shop.model, 1, made, seen, {"gone": 1.0}, day(22))
+    assert (row.status, row.value, row.drifted) == ("no_column_current", None, False)
 
 
-def test_a_column_can_have_a_threshold_of_its_own(shop):
-    declared = replace(shop.model, drift=replace(shop.model.drift, columns={"amount": 9.0}))
+@pytest.mark.parametrize("of", ["amount", "numeric"])
+def test_a_column_can_have_a_threshold_of_its_own(shop, of):
+    declared = replace(shop.model, drift=replace(shop.model.drift, thresholds={of: 9.0}))
     rows = drift.measure_range(shop.con, shop.use_case, declared, day(22), day(23))
-    [amount] = [row for row in rows if row.column_name == "amount"]
+    [amount] = [row for row in rows if row.column_name == "amount" and row.decides]
     assert (amount.threshold, amount.drifted) == (9.0, False)
 
 
+def test_what_training_weeks_showed_among_themselves_is_not_called_drift():
+    made = np.random.default_rng(0)
+    days = np.repeat(np.arange(70), 50)
+    season = np.where(days // 7 % 2 == 0, -1.0, 1.0)
+    frame = pd.DataFrame({"warm": season + made.normal(0, 0.3, len(days))})
+    profile = training_profile.make(frame, DriftPolicy(), days=days)
+    assert profile.windows == 10
+    assert profile.usual["warm"] > 0.5
+    # Another warm week lies as far from the whole as the warm weeks of training did.
+    again = pd.DataFrame({"warm": 1 + made.normal(0, 0.3, 350)})
+    hot = pd.DataFrame({"warm": 3 + made.normal(0, 0.3, 350)})
+    for window, always, beyond in ((again, True, False), (hot, True, True)):
+        shift = drift.compare(profile.columns, window).of("warm")
+        for policy, expected in (
+            (DriftPolicy(beyond_training=False), always),
+            (DriftPolicy(), beyond),
+        ):
+            [row] = [row for row in drift._rows(shift, profile, policy) if row["decides"]]
+            assert row["drifted"] is expected
+
+
+def test_a_short_training_period_says_nothing_of_what_is_usual(shop):
+    assert (
+        TrainingProfile.from_json(registry.training_profile(shop.con, shop.model.name, 1)).usual
+        == {}
+    )
+    profile = training_profile.make(pd.DataFrame({"x": [1.0, 2.0]}), DriftPolicy())
+    assert (profile.windows, profile.usual) == (0, {})
+
+
+def test_a_profile_is_read_as_it_was_written_and_others_are_refused(shop):
+    stored = registry.training_profile(shop.con, shop.model.name, 1)
+    assert TrainingProfile.from_json(stored).to_json() == stored
+    with pytest.raises(ValueError, match="train the model again"):
+        TrainingProfile.from_json({"columns": {}})
+
+
+def test_methods_that_do_not_decide_are_stored_and_raise_no_alarm(shop):
+    rows = [row for row in every(shop, 22, 22) if not row.decides]
+    assert {row.method for row in rows} == {"psi"}
+    assert not any(row.drifted for row in rows)
+    assert {row.column_name for row in rows} == {row.column_name for row in measured(shop, 22, 22)}
+
+
+def test_a_histogram_holds_every_row_of_both_sides():
+    made = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {
+            "number": np.where(made.random(500) < 0.1, np.nan, made.normal(size=500)),
+            "name": made.choice([f"n{i:02}" for i in range(30)], 500),
+            "flag": made.random(500) < 0.2,
+        }
+    )
+    profile = training_profile.make(frame, DriftPolicy())
+    for name in frame.columns:
+        found = histogram(profile.columns.columns[name], frame[name])
+        assert found.reference == pytest.approx(found.current)
+        assert sum(found.current) == pytest.approx(1)
+        assert len(found.labels) == len(found.reference)
+    assert histogram(profile.columns.columns["number"], frame["name"]) is None
+
+
+def test_adjusted_p_values_are_those_of_benjamini_and_hochberg():
+    from scipy.stats import false_discovery_control
+
+    p = np.random.default_rng(2).random(25) ** 3
+    assert adjust(list(p)) == pytest.approx(false_discovery_control(p), abs=1e-15)
+    assert adjust([]) == []
+
+
 def test_one_bad_day_does_not_last(shop):
-    rows = measured(shop, 18, 24)
+    rows = every(shop, 18, 24)
     shop.con.begin()
     drift.write_range(shop.con, shop.model, day(18), day(25), rows)
     first_drifted = min(row.window_end for row in rows if row.drifted and row.role == "feature")
     at = (first_drifted - day(0)).days
     # The rest of its window had no drift, so the first drifted report stands alone.
-    assert [r for r in drift.lasting(shop.con, shop.model, day(at)) if r.role == "feature"] == []
-    [lasting] = [r for r in drift.lasting(shop.con, shop.model, day(at + 1)) if r.role == "feature"]
+    assert [
+        r for r in drift_rows.lasting(shop.con, shop.model, day(at)) if r.role == "feature"
+    ] == []
+    [lasting] = [
+        r for r in drift_rows.lasting(shop.con, shop.model, day(at + 1)) if r.role == "feature"
+    ]
     assert lasting.column_name == "amount"
-    assert drift.read(shop.con, shop.model, day(18), day(24)) == sorted(
-        rows, key=lambda r: (r.window_end, r.version, r.column_name)
+    assert drift_rows.read(shop.con, shop.model, day(18), day(24)) == sorted(
+        [row for row in rows if row.decides],
+        key=lambda r: (r.window_end, r.version, r.column_name),
     )
     shop.con.rollback()
 
@@ -132,5 +210,5 @@ def test_rows_of_another_day_are_refused_before_anything_is_deleted(shop):
     drift.write_range(shop.con, shop.model, day(22), day(23), rows)
     with pytest.raises(ValueError, match="nothing was written"):
         drift.write_range(shop.con, shop.model, day(20), day(21), rows)
-    assert len(drift.read(shop.con, shop.model, day(22), day(22))) == len(rows)
+    assert len(drift_rows.read(shop.con, shop.model, day(22), day(22))) == len(rows)
     shop.con.rollback()

@@ -74,7 +74,7 @@ def test_a_version_reads_as_it_was_registered(con):
     register(con, total_seconds=2.5)
     version = registry.get(con, "m", 1)
     assert version.signature == fitted().signature
-    assert version.reference == {"columns": {}}
+    assert registry.training_profile(con, "m", 1) == {"columns": {}}
     assert version.importance == {"a": 1.0}
     assert version.view_versions == {"weather": "abc"}
     assert version.metrics["log_loss"] == 0.4

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from mlops_assets.core import registry
-from mlops_assets.core.monitoring import drift, performance
+from mlops_assets.core.monitoring import drift_rows, performance
 from mlops_assets.core.promotion import gate
 from mlops_assets.core.reports import decisions as decisions_report
 from mlops_assets.core.reports import drift as drift_report
@@ -31,11 +31,11 @@ def first_line(text: str) -> str:
 
 
 def test_the_drift_report_begins_with_what_drifted(shop):
-    rows = drift.read(shop.con, shop.model, day(16), day(16))
+    rows = drift_rows.read(shop.con, shop.model, day(16), day(16))
     text = drift_report.markdown(shop.model, day(16), rows)
     assert first_line(text).startswith("**1 of 3 features drifted:** amount")
     assert "predictions have drifted" in text
-    quiet = drift.read(shop.con, shop.model, day(12), day(12))
+    quiet = drift_rows.read(shop.con, shop.model, day(12), day(12))
     assert first_line(drift_report.markdown(shop.model, day(12), quiet)).startswith(
         "**No feature has drifted**"
     )
@@ -44,8 +44,8 @@ def test_the_drift_report_begins_with_what_drifted(shop):
 def test_no_data_is_said_and_not_shown_as_good(shop):
     assert "No champion served" in drift_report.markdown(shop.model, day(3), [])
     assert "No champion served" in performance_report.markdown(shop.model, day(3), [])
-    rows = drift.read(shop.con, shop.model, day(16), day(16))
-    nothing = {"n_current": 0, "value": None, "drifted": False, "status": "no_current"}
+    rows = drift_rows.read(shop.con, shop.model, day(16), day(16))
+    nothing = {"n_current": 0, "value": None, "drifted": False, "status": "no_rows_current"}
     empty = [replace(row, **nothing) for row in rows]
     assert "Nothing was predicted" in drift_report.markdown(shop.model, day(16), empty)
     measured = performance.read(shop.con, shop.model, day(16), day(16))

@@ -20,6 +20,7 @@ from sklearn.svm import LinearSVC
 from mlops_assets.core.models import training
 from mlops_assets.core.models.snapshots import TrainingSet
 from mlops_assets.core.models.training import TrainingError
+from mlops_assets.core.monitoring.training_profile import TrainingProfile
 from mlops_assets.core.scoring.scoring import SignatureError
 from mlops_assets.vocabulary import Label, Model, Rows
 
@@ -156,8 +157,8 @@ def test_what_is_recorded_is_json():
 
 
 def test_the_reference_profiles_what_is_captured():
-    columns = training.fit_frame(model(), frame()).reference["columns"]
-    assert {name: c["role"] for name, c in columns.items()} == {
+    profile = TrainingProfile.from_json(training.fit_frame(model(), frame()).reference)
+    assert {name: profile.role(name) for name in profile.columns.columns} == {
         "strong": "feature",
         "weak": "feature",
         "noise": "feature",
@@ -165,7 +166,7 @@ def test_the_reference_profiles_what_is_captured():
         "label": "label",
     }
     number = training.fit_frame(model("regression", LinearRegression), frame(label="number"))
-    assert number.reference["columns"]["prediction"]["role"] == "prediction"
+    assert TrainingProfile.from_json(number.reference).role("prediction") == "prediction"
 
 
 def test_a_missing_label_is_not_trained_on():

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from mlops_assets.core.drift_methods.multiplicity import adjust
 from mlops_assets.core.drift_methods.statuses import Finding, Kind, Status
-from mlops_assets.core.monitoring.psi import adjust
 
 
 @dataclass(frozen=True)

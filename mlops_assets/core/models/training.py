@@ -141,7 +141,7 @@ def fit_frame(model: Model, frame: pd.DataFrame) -> Fitted:
         estimator=estimator,
         metrics=metrics.compute(model.problem, said),
         signature=signature,
-        reference=_reference(model, sample, said),
+        reference=_reference(model, sample, said, _days(frame, rows)),
         importance=permutation_importance(model, estimator, prepared, label, classes, SEED),
         seconds=seconds,
         parameters=_parameters(estimator),
@@ -254,14 +254,23 @@ def _require_classes(model: Model, estimator: Any, classes: list[Any] | None) ->
         )
 
 
-def _reference(model: Model, sample: pd.DataFrame, said: Scored) -> dict[str, Any]:
-    from mlops_assets.core.monitoring.profiles import profile
+def _reference(
+    model: Model, sample: pd.DataFrame, said: Scored, days: np.ndarray | None
+) -> dict[str, Any]:
+    from mlops_assets.core.monitoring import training_profile
 
     name = captured_prediction(model.problem)
     shown = said.score if model.problem == "binary" else said.prediction
     frame = sample.assign(**{name: shown, "label": said.label})
     roles = {name: "prediction", "label": "label"}
-    return profile(frame, list(frame.columns), roles)
+    return training_profile.make(frame, model.drift, roles, days).to_json()
+
+
+def _days(frame: pd.DataFrame, rows: np.ndarray) -> np.ndarray | None:
+    """Return the day of each of some rows as a number; ``None`` where rows have no time."""
+    if "as_of" not in frame.columns:
+        return None
+    return frame["as_of"].iloc[rows].to_numpy("datetime64[D]").astype(int)
 
 
 def _parameters(estimator: Any) -> dict[str, Any]:

@@ -1,33 +1,33 @@
 """Has what the model sees moved away from what it was trained on?
 
-For every captured feature, the prediction and, where known, the label: the population
-stability index (PSI) between the serving version's training profile and a window of
-captured predictions. A column has *drifted* only if the index passes a practical threshold
-and is also larger than chance at the sizes at hand, adjusted over the report's columns.
-Either condition alone cries wolf: a fixed threshold on few rows (PSI >= 0.1 on identical
-distributions: 24 % of the time at 300 rows, 86 % at 100), a p-value on many.
+For every captured feature, the prediction and, where known, the label: the serving version's
+training data against a window of captured predictions. When a column has *drifted* is said by
+``DriftPolicy``; a fixed threshold alone cries wolf on few rows (PSI >= 0.1 on identical
+distributions: 24 % of the time at 300 rows, 86 % at 100), a p-value alone on many, and both
+whenever a season comes round.
 
-Here: reports over days. The statistic and what chance gives are in ``psi``, how columns are
-binned in ``profiles``; whether a drift matters enough to retrain belongs in ``retraining``.
+Here: reports over days. How two columns are compared, and what chance gives, belongs in
+``drift_methods``, what is known of the training data in ``training_profile``; whether a drift
+matters enough to retrain in ``retraining``.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from mlops_assets.core.monitoring import profiles
-from mlops_assets.core.monitoring.drift_rows import DriftRow, importance_share, lasting, read
+from mlops_assets.core.drift_methods import ColumnShift, Status, compare
+from mlops_assets.core.monitoring.drift_rows import DriftRow
 from mlops_assets.core.monitoring.monitoring import columns_of, replace_days, serving
-from mlops_assets.core.monitoring.profiles import profile
-from mlops_assets.core.monitoring.psi import adjust, psi
+from mlops_assets.core.monitoring.training_profile import TrainingProfile
+from mlops_assets.core.serving.captured import ALL
 from mlops_assets.core.serving.predictions import predictions_table
 from mlops_assets.core.storage import sql
 from mlops_assets.core.storage.days import days
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import date
 
     import duckdb
@@ -36,21 +36,7 @@ if TYPE_CHECKING:
 
     from mlops_assets.vocabulary import DriftPolicy, Model, UseCase
 
-__all__ = [
-    "DriftRow",
-    "adjust",
-    "current_counts",
-    "importance_share",
-    "lasting",
-    "measure_range",
-    "profile",
-    "psi",
-    "read",
-    "report",
-    "write_range",
-]
-
-METHOD = "psi"
+TRAINING = "training"
 
 
 def measure_range(
@@ -67,36 +53,56 @@ def measure_range(
     rows: list[DriftRow] = []
     served = serving(con, model.name, days(start, end))
     for version in sorted({v for v in served.values() if v is not None}):
-        known = registry.get(con, model.name, version)
+        profile = TrainingProfile.from_json(registry.training_profile(con, model.name, version))
+        importance = registry.get(con, model.name, version).importance
         its_days = [day for day, v in served.items() if v == version]
-        counts = _Counts.load(con, model, version, known.reference, its_days)
+        first = its_days[0] - timedelta(days=model.drift.window - 1)
+        seen = Seen.load(con, model, version, profile, first, its_days[-1])
         for day in its_days:
-            rows += counts.report(day, known.importance)
+            rows += report(model, version, profile, seen, importance, day)
     return sorted(rows, key=lambda row: row.window_end)
 
 
 def report(
-    con: duckdb.DuckDBPyConnection,
     model: Model,
-    model_version: int,
-    reference: Mapping[str, Any],
+    version: int,
+    profile: TrainingProfile,
+    seen: Seen,
     importance: Mapping[str, float],
     day: date,
 ) -> list[DriftRow]:
-    """Report one day, of one version, against a profile."""
-    return _Counts.load(con, model, model_version, reference, [day]).report(day, importance)
-
-
-def current_counts(
-    con: duckdb.DuckDBPyConnection,
-    model: Model,
-    model_version: int,
-    reference: Mapping[str, Any],
-    day: date,
-) -> dict[str, list[int]]:
-    """Return the window's counts in the reference's bins, the missing last, for plots."""
-    counts = _Counts.load(con, model, model_version, reference, [day])
-    return {name: [int(n) for n in counts.window(name, day)] for name in counts.by_day}
+    """Report one day, of one version, against its training data."""
+    policy = model.drift
+    opens = day - timedelta(days=policy.window - 1)
+    rows = []
+    # Labels come later and may change. As a family of their own they leave the other
+    # columns' adjusted p as it was on the day.
+    for labels in (False, True):
+        shifts = compare(
+            profile.columns,
+            seen.between(opens, day, labels=labels),
+            columns=profile.names(labels=labels),
+            methods=policy.methods,
+            decide=policy.decide,
+            thresholds=_thresholds(profile, policy),
+            alpha=policy.alpha,
+            threads=1,
+        )
+        for shift in shifts.columns:
+            for row in _rows(shift, profile, policy):
+                rows.append(
+                    DriftRow(
+                        model=model.name,
+                        version=version,
+                        window_start=opens,
+                        window_end=day,
+                        slice=ALL,
+                        reference=TRAINING,
+                        importance=importance.get(shift.column),
+                        **row,
+                    )
+                )
+    return rows
 
 
 def write_range(
@@ -111,14 +117,26 @@ def write_range(
 
 
 @dataclass(frozen=True)
-class _Counts:
-    """Captured values of one version, counted by day in the bins of its profile."""
+class Seen:
+    """What one version was given, said and turned out to face, in order of days.
 
-    model: Model
-    version: int
-    reference: Mapping[str, Any]
+    Attributes
+    ----------
+    first
+        The first day.
+    day
+        Days since the first, ascending, shape (n,).
+    frame
+        The profiled columns that were captured, one row for each prediction.
+    labelled
+        Whether the label is known, shape (n,).
+    """
+
     first: date
-    by_day: Mapping[str, np.ndarray]  # column -> (days, bins + 1)
+    day: np.ndarray
+    frame: pd.DataFrame
+    labelled: np.ndarray
+    label: str | None
 
     @classmethod
     def load(
@@ -126,92 +144,92 @@ class _Counts:
         con: duckdb.DuckDBPyConnection,
         model: Model,
         version: int,
-        reference: Mapping[str, Any],
-        wanted: Sequence[date],
-    ) -> _Counts:
-        """Count the days wanted and the windows before them."""
-        import numpy as np
+        profile: TrainingProfile,
+        first: date,
+        last: date,
+    ) -> Seen:
+        """Read the days from ``first`` to ``last``, both inclusive."""
+        import pandas as pd
 
-        first = min(wanted) - timedelta(days=model.drift.window - 1)
-        size = (max(wanted) - first).days + 1
-        frame = _captured(con, model, version, reference, first, max(wanted))
-        by_day = {}
-        for name, column in reference["columns"].items():
-            if name in frame.columns:
-                width = profiles.bins(column) + 1
-                part = frame if column["role"] != "label" else frame[frame["labelled"]]
-                ordinal = part["day"].to_numpy(int)
-                bin_of = profiles.assign(column, part[name])
-                flat = np.bincount(ordinal * width + bin_of, minlength=size * width)
-                by_day[name] = flat.reshape(size, width)
-        return cls(model, version, reference, first, by_day)
+        frame = _captured(con, model, version, profile, first, last)
+        day, labelled = frame.pop("day").to_numpy(int), frame.pop("labelled").to_numpy(bool)
+        for name in frame.columns:
+            if pd.api.types.is_object_dtype(frame[name]) or isinstance(
+                frame[name].dtype, pd.StringDtype
+            ):
+                # Told apart once, not for every day that a window passes over.
+                frame[name] = frame[name].astype("category")
+        labels = profile.names(labels=True)
+        return cls(first, day, frame, labelled, labels[0] if labels else None)
 
-    def window(self, name: str, day: date) -> np.ndarray:
-        """Return the counts of the window that ends on ``day``, shape (bins + 1,)."""
-        last = (day - self.first).days
-        return self.by_day[name][last - self.model.drift.window + 1 : last + 1].sum(axis=0)
-
-    def report(self, day: date, importance: Mapping[str, float]) -> list[DriftRow]:
-        rows = [
-            self._row(name, column, day, importance)
-            for name, column in self.reference["columns"].items()
-        ]
-        # Labels come later and may change. As a family of their own they leave the other
-        # columns' adjusted p as it was on the day.
-        labels = [pair for pair in rows if pair[0].role == "label"]
-        others = [pair for pair in rows if pair[0].role != "label"]
-        return _judge(others, self.model.drift) + _judge(labels, self.model.drift)
-
-    def _row(
-        self, name: str, column: Mapping[str, Any], day: date, importance: Mapping[str, float]
-    ) -> tuple[DriftRow, float | None]:
-        import numpy as np
-
-        policy = self.model.drift
-        reference = np.array([*column["counts"], column["nulls"]])
-        current = self.window(name, day) if name in self.by_day else np.zeros_like(reference)
-        shift = psi(reference, current, policy.alpha)
-        row = DriftRow(
-            model=self.model.name,
-            version=self.version,
-            window_start=day - timedelta(days=policy.window - 1),
-            window_end=day,
-            column_name=name,
-            role=column["role"],
-            slice="all",
-            method=METHOD,
-            value=shift.value,
-            threshold=policy.columns.get(name, policy.threshold),
-            null_quantile=shift.null_quantile,
-            adjusted_p=None,
-            drifted=False,
-            importance=importance.get(name) if column["role"] == "feature" else None,
-            n_reference=int(reference.sum()),
-            n_current=int(current.sum()),
-            status=shift.status,
+    def between(self, opens: date, closes: date, *, labels: bool) -> pd.DataFrame:
+        """Return the rows of some days, both inclusive: their label, or all but it."""
+        low, high = self.day.searchsorted(
+            [(opens - self.first).days, (closes - self.first).days + 1], "left"
         )
-        return row, shift.p
+        if not labels:
+            kept = [name for name in self.frame.columns if name != self.label]
+            return self.frame[kept].iloc[low:high]
+        kept = [name for name in self.frame.columns if name == self.label]
+        return self.frame[kept].iloc[low:high][self.labelled[low:high]]
 
 
-def _judge(pairs: Sequence[tuple[DriftRow, float | None]], policy: DriftPolicy) -> list[DriftRow]:
-    """Say which of a family of columns have drifted."""
-    adjusted = iter(adjust([p for _, p in pairs if p is not None]))
-    judged = []
-    for row, p in pairs:
-        if p is None or row.value is None or row.threshold is None:
-            judged.append(row)
-            continue
-        q = next(adjusted)
-        drifted = row.value >= row.threshold and q < policy.alpha
-        judged.append(replace(row, adjusted_p=q, drifted=drifted))
-    return judged
+def _rows(
+    shift: ColumnShift, profile: TrainingProfile, policy: DriftPolicy
+) -> Iterator[dict[str, object]]:
+    """Yield what ``monitoring.drift`` holds of a column's comparison, one row for each method."""
+    usual = profile.usual.get(shift.column) if policy.beyond_training else None
+    common = {
+        "column_name": shift.column,
+        "role": profile.role(shift.column),
+        "n_reference": shift.reference.values,
+        "n_current": shift.current.values,
+    }
+    if not shift.methods:
+        yield common | {
+            "method": "none",
+            "decides": True,
+            "value": None,
+            "threshold": None,
+            "usual": usual,
+            "null_quantile": None,
+            "adjusted_p": None,
+            "drifted": False,
+            "status": shift.status.value,
+        }
+    for found in shift.methods:
+        decides = found.method == shift.decided_by
+        more = usual is None or (found.value is not None and found.value > usual)
+        # Of a column's own state the method says nothing: constant, too few rows.
+        status = shift.status if found.status is Status.OK else found.status
+        yield common | {
+            "method": found.method,
+            "decides": decides,
+            "value": found.value,
+            "threshold": found.threshold,
+            "usual": usual if decides else None,
+            "null_quantile": found.null_quantile,
+            "adjusted_p": shift.adjusted_p if decides else None,
+            "drifted": decides and shift.drifted and more,
+            "status": status.value,
+        }
+
+
+def _thresholds(profile: TrainingProfile, policy: DriftPolicy) -> dict[str, float]:
+    """Return the declared threshold of each column that has one, by its name or its kind."""
+    found = {}
+    for name, side in profile.columns.columns.items():
+        declared = policy.thresholds.get(name, policy.thresholds.get(side.kind.value))
+        if declared is not None:
+            found[name] = declared
+    return found
 
 
 def _captured(
     con: duckdb.DuckDBPyConnection,
     model: Model,
     version: int,
-    reference: Mapping[str, Any],
+    profile: TrainingProfile,
     first: date,
     last: date,
 ) -> pd.DataFrame:
@@ -223,25 +241,25 @@ def _captured(
     predictions = predictions_table(model)
     outcomes = f"capture.{model.name}__outcomes"
     there = columns_of(con, predictions)
-    columns = reference["columns"]
-    features = [n for n, c in columns.items() if c["role"] != "label" and n in there]
-    labels = [n for n, c in columns.items() if c["role"] == "label"]
+    features = [name for name in profile.names(labels=False) if name in there]
+    labels = profile.names(labels=True)
     if not there:
         import pandas as pd
 
         return pd.DataFrame({"day": [], "labelled": []}, dtype=object)
     selected = "".join(f", p.{sql.identifier(n)}" for n in features)
-    join = ""
+    join, labelled = "", "false"
     if labels and columns_of(con, outcomes):
         selected += "".join(f", o.label AS {sql.identifier(n)}" for n in labels[:1])
-        selected += ", o.label IS NOT NULL AS labelled"
+        labelled = "o.label IS NOT NULL"
         join = (
             f"LEFT JOIN {sql.table(outcomes)} o ON o.prediction_id = p.prediction_id "
             "AND o.partition_date = p.partition_date"
         )
     return con.execute(
-        f"SELECT p.partition_date - $first::DATE AS day{selected} "
+        f"SELECT p.partition_date - $first::DATE AS day, {labelled} AS labelled{selected} "
         f"FROM {sql.table(predictions)} p {join} "
-        "WHERE p.partition_date BETWEEN $first AND $last AND p.model_version = $version",
+        "WHERE p.partition_date BETWEEN $first AND $last AND p.model_version = $version "
+        "ORDER BY p.partition_date",
         {"first": first, "last": last, "version": version},
     ).df()

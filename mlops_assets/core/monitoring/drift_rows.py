@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DriftRow:
-    """A row of ``monitoring.drift``: one column of one window."""
+    """A row of ``monitoring.drift``: one method on one column of one window."""
 
     model: str
     version: int
@@ -32,9 +32,12 @@ class DriftRow:
     column_name: str
     role: str
     slice: str
+    reference: str
     method: str
+    decides: bool
     value: float | None
     threshold: float | None
+    usual: float | None
     null_quantile: float | None
     adjusted_p: float | None
     drifted: bool
@@ -44,13 +47,32 @@ class DriftRow:
     status: str
 
 
-def read(con: duckdb.DuckDBPyConnection, model: Model, first: date, last: date) -> list[DriftRow]:
-    """Return the stored reports from ``first`` to ``last``, both inclusive."""
+def read(
+    con: duckdb.DuckDBPyConnection,
+    model: Model,
+    first: date,
+    last: date,
+    *,
+    slice: str | None = None,
+    reference: str | None = None,
+) -> list[DriftRow]:
+    """Return the deciding rows of the reports from ``first`` to ``last``, both inclusive.
+
+    Of one slice and one reference where these are given, of all otherwise.
+    """
     names = [f.name for f in fields(DriftRow)]
     found = con.execute(
         f"SELECT {sql.identifiers(names)} FROM monitoring.drift WHERE model = $model "
-        "AND window_end BETWEEN $first AND $last ORDER BY window_end, version, column_name, slice",
-        {"model": model.name, "first": first, "last": last},
+        "AND window_end BETWEEN $first AND $last AND decides "
+        "AND slice = coalesce($slice, slice) AND reference = coalesce($reference, reference) "
+        "ORDER BY window_end, version, column_name, slice, reference",
+        {
+            "model": model.name,
+            "first": first,
+            "last": last,
+            "slice": slice,
+            "reference": reference,
+        },
     ).fetchall()
     return [DriftRow(*row) for row in found]
 
@@ -64,13 +86,13 @@ def lasting(con: duckdb.DuckDBPyConnection, model: Model, day: date) -> list[Dri
 
     version = registry.champion_for(con, model.name, day)
     first = day - timedelta(days=model.drift.consecutive - 1)
-    rows = [row for row in read(con, model, first, day) if row.version == version and row.drifted]
-    often = Counter((row.column_name, row.role, row.slice) for row in rows)
+    read_rows = read(con, model, first, day, slice="all", reference="training")
+    rows = [row for row in read_rows if row.version == version and row.drifted]
+    often = Counter((row.column_name, row.role) for row in rows)
     return [
         row
         for row in rows
-        if row.window_end == day
-        and often[row.column_name, row.role, row.slice] == model.drift.consecutive
+        if row.window_end == day and often[row.column_name, row.role] == model.drift.consecutive
     ]
 
 

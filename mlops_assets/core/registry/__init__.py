@@ -39,6 +39,7 @@ from mlops_assets.core.registry.versions import (
     loadable,
     register,
     resolve,
+    training_profile,
     versions,
 )
 from mlops_assets.core.storage.records import (
@@ -94,5 +95,6 @@ __all__ = [
     "resolve",
     "rollback",
     "sign_version",
+    "training_profile",
     "versions",
 ]

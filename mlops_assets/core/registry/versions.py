@@ -37,14 +37,14 @@ _JSON_COLUMNS = (
     "parameters",
     "signature",
     "metrics",
-    "reference",
     "importance",
     "code",
     "environment",
     "golden",
 )
 
-_SELECT = "SELECT * FROM registry.model_versions WHERE model = $model"
+# All but the training profile, which is large and which only drift reports read.
+_SELECT = "SELECT * EXCLUDE (reference) FROM registry.model_versions WHERE model = $model"
 # By themselves, and the last one of a version is found here: as a subquery of the above, or with
 # an aggregate, which DuckDB shares among its threads, the two take up to three times as long.
 _SIGNATURES = (
@@ -86,7 +86,6 @@ class ModelVersion:
     parameters: dict[str, Any]
     signature: dict[str, Any]
     metrics: dict[str, float]
-    reference: dict[str, Any]
     importance: dict[str, float]
     code: dict[str, Any]
     environment: dict[str, Any]
@@ -201,6 +200,24 @@ def get(con: duckdb.DuckDBPyConnection, model: str, version: int) -> ModelVersio
         raise no_version(con, model, version)
     signed = con.execute(f"{_SIGNATURES} AND version = $version", which).fetchall()
     return _model_version(rows[0], _last(signed).get(version))
+
+
+def training_profile(con: duckdb.DuckDBPyConnection, model: str, version: int) -> dict[str, Any]:
+    """Return the profile of a version's training data, see ``monitoring.training_profile``.
+
+    Raises
+    ------
+    NotFound
+        If there is no such version.
+    """
+    rows = con.execute(
+        "SELECT reference FROM registry.model_versions "
+        "WHERE model = $model AND version = $version",
+        {"model": model, "version": version},
+    ).fetchall()
+    if not rows:
+        raise no_version(con, model, version)
+    return json.loads(rows[0][0])
 
 
 def loadable(con: duckdb.DuckDBPyConnection, model: str, version: int) -> ModelVersion:

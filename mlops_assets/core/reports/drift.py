@@ -2,27 +2,44 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from datetime import timedelta
+from typing import TYPE_CHECKING
 
+from mlops_assets.core.monitoring.training_profile import TrainingProfile
 from mlops_assets.core.reports import parts
+from mlops_assets.core.serving.captured import ALL
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from datetime import date
 
     import duckdb
 
-    from mlops_assets.core.monitoring.drift import DriftRow
+    from mlops_assets.core.monitoring.drift_rows import DriftRow
+    from mlops_assets.core.monitoring.histograms import Histogram
     from mlops_assets.vocabulary import Model
 
 #: Columns that are listed one by one; the rest is counted.
 MOST_ROWS = 15
 MOST_PLOTS = 3
+_METHOD = {
+    "wasserstein_normalised": "standard deviations",
+    "jensen_shannon": "Jensen-Shannon",
+    "psi": "PSI",
+    "kolmogorov_smirnov": "Kolmogorov-Smirnov",
+    "none": "",
+}
 _WHY = {
     "constant": "constant",
-    "no_reference": "not profiled in training",
-    "no_current": "no rows",
     "too_few": "too few rows to judge",
+    "no_rows_reference": "no training rows",
+    "no_rows_current": "no rows",
+    "no_values_reference": "no values in training",
+    "no_values_current": "no values",
+    "no_column_current": "not captured",
+    "kind_changed": "of another type than in training",
+    "unsupported": "of a type that is not compared",
+    "undefined": "not defined",
 }
 
 
@@ -36,6 +53,7 @@ def markdown(model: Model, day: date, rows: Sequence[DriftRow]) -> str:
     """
     if not rows:
         return f"**No champion served on {day}:** there is nothing to compare."
+    rows = [row for row in rows if row.decides and row.slice == ALL]
     first = rows[0]
     features = [row for row in rows if row.role == "feature"]
     drifted = ranked([row for row in features if row.drifted])
@@ -62,9 +80,13 @@ def markdown(model: Model, day: date, rows: Sequence[DriftRow]) -> str:
     if len(rows) > len(shown):
         lines.append(f"\n{len(rows) - len(shown)} more columns have smaller shifts.")
     lines.append(
-        "\nPSI: population stability index. A column has drifted when it reaches its limit "
-        "and is larger than chance over all columns allows (adjusted p below "
-        f"{model.drift.alpha:g})."
+        "\nA column has drifted when its shift matters (its limit), is larger than chance allows "
+        f"over all columns (adjusted p below {model.drift.alpha:g})"
+        + (
+            ", and is larger than in any of the training data's own windows (usual)."
+            if model.drift.beyond_training
+            else "."
+        )
     )
     return "\n".join(lines)
 
@@ -86,60 +108,56 @@ def plot(con: duckdb.DuckDBPyConnection, model: Model, day: date) -> str | None:
     Reads the stored report of the day, of the version that served it.
     """
     from mlops_assets.core import registry
-    from mlops_assets.core.monitoring import drift
+    from mlops_assets.core.monitoring import drift, drift_rows
+    from mlops_assets.core.monitoring.histograms import histogram
 
     version = registry.champion_for(con, model.name, day)
     rows = [
         row
-        for row in drift.read(con, model, day, day)
-        if row.version == version and row.status == "ok"
+        for row in drift_rows.read(con, model, day, day, slice=ALL, reference=drift.TRAINING)
+        if row.version == version and row.status in ("ok", "constant_reference")
     ]
     if version is None or not rows:
         return None
-    drifted = [row for row in rows if row.drifted]
-    chosen = ranked(drifted)[:MOST_PLOTS] or ranked(rows)[:1]
-    reference = registry.get(con, model.name, version).reference
-    profiled = {name: reference["columns"][name] for name in (r.column_name for r in chosen)}
-    current = drift.current_counts(con, model, version, {"columns": profiled}, day)
-    names = ", ".join(row.column_name for row in chosen)
-    data = draw(chosen, profiled, current)
-    return parts.image(data, f"Training data against the window to {day}: {names}")
+    chosen = ranked([row for row in rows if row.drifted])[:MOST_PLOTS] or ranked(rows)[:1]
+    profile = TrainingProfile.from_json(registry.training_profile(con, model.name, version))
+    opens = day - timedelta(days=model.drift.window - 1)
+    seen = drift.Seen.load(con, model, version, profile, opens, day)
+    drawn = []
+    for row in chosen:
+        current = seen.between(opens, day, labels=row.role == "label")[row.column_name]
+        made = histogram(profile.columns.columns[row.column_name], current)
+        if made is not None:
+            drawn.append((row, made))
+    if not drawn:
+        return None
+    names = ", ".join(row.column_name for row, _ in drawn)
+    return parts.image(draw(drawn), f"Training data against the window to {day}: {names}")
 
 
-def draw(
-    rows: Sequence[DriftRow],
-    profiled: Mapping[str, Mapping[str, Any]],
-    current: Mapping[str, Sequence[int]],
-) -> bytes:
+def draw(columns: Sequence[tuple[DriftRow, Histogram]]) -> bytes:
     """Return a PNG: for each column the share of rows in each bin, reference and current."""
-    width = 2.7 * len(rows) + 0.9
+    width = 2.7 * len(columns) + 0.9
     figure, axes = parts.figure(
         width,
         2.4,
-        [((0.9 + 2.7 * n) / width, 0.3, 2.2 / width, 0.54) for n in range(len(rows))],
+        [((0.9 + 2.7 * n) / width, 0.3, 2.2 / width, 0.54) for n in range(len(columns))],
     )
-    for axis, row in zip(axes, rows, strict=True):
-        column = profiled[row.column_name]
-        reference = [*column["counts"], column["nulls"]]
-        now = current[row.column_name]
-        labels = _labels(column)
-        kept = [i for i in range(len(labels)) if reference[i] or now[i]]
+    for axis, (row, made) in zip(axes, columns, strict=True):
         # Two outlines, not twenty bars: half the time to draw.
-        for counts, colour, filled in (
-            (reference, parts.BLUE, True),
-            (now, parts.ORANGE, False),
+        for shares, colour, filled in (
+            (made.reference, parts.BLUE, True),
+            (made.current, parts.ORANGE, False),
         ):
-            total = sum(counts) or 1
-            heights = [counts[i] / total for i in kept]
             axis.stairs(
-                heights, color=colour, fill=filled, alpha=0.4 if filled else 1, linewidth=1.5
+                shares, color=colour, fill=filled, alpha=0.4 if filled else 1, linewidth=1.5
             )
-        axis.set_xlim(0, len(kept))
-        step = 1 if len(kept) <= 6 else 2
+        axis.set_xlim(0, len(made.labels))
+        step = 1 if len(made.labels) <= 6 else 2
         parts.scale(
             axis,
-            f"{row.column_name}  PSI {row.value:.2f}",
-            x=[(at + 0.5, labels[kept[at]]) for at in range(0, len(kept), step)],
+            f"{row.column_name}  {row.value:.2f}",
+            x=[(at + 0.5, made.labels[at][:14]) for at in range(0, len(made.labels), step)],
             rotation=90,
             show=lambda share: f"{share:.0%}",
         )
@@ -151,15 +169,6 @@ def draw(
     ):
         figure.text(0.08 / width, line, text, color=colour, fontsize=7)
     return parts.png(figure)
-
-
-def _labels(column: Mapping[str, Any]) -> list[str]:
-    if column["kind"] == "numeric":
-        edges = [f"{edge:.3g}" for edge in column["edges"]]
-        bins = [f"< {edges[0]}", *(f"≥ {edge}" for edge in edges)] if edges else ["all"]
-    else:
-        bins = [*(str(name)[:12] for name in column["categories"]), "others"]
-    return [*bins, "missing"]
 
 
 def _others(rows: Sequence[DriftRow]) -> str:
@@ -178,14 +187,19 @@ def _others(rows: Sequence[DriftRow]) -> str:
 def _table(rows: Sequence[DriftRow]) -> str:
     full = max([2 * (row.threshold or 0.1) for row in rows])
     return parts.table(
-        ["column", "role", "PSI", "", "limit", "by chance", "adjusted p", "importance", ""],
+        [
+            *("column", "role", "shift", "", "by", "limit", "usual", "by chance"),
+            *("adjusted p", "importance", ""),
+        ],
         [
             [
                 row.column_name,
                 row.role,
                 row.value,
                 parts.bar(row.value, full),
+                _METHOD.get(row.method, row.method),
                 row.threshold,
+                row.usual,
                 row.null_quantile,
                 row.adjusted_p,
                 parts.percent(row.importance),
@@ -193,5 +207,5 @@ def _table(rows: Sequence[DriftRow]) -> str:
             ]
             for row in rows
         ],
-        "llrlrrrr",
+        "llrllrrrrrl",
     )

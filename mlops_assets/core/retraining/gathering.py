@@ -267,9 +267,11 @@ def _drift(
 ) -> dict[tuple[date, int], Drifted]:
     opens = start - timedelta(days=model.drift.consecutive - 1)
     reports: dict[tuple[date, int], list[drift_rows.DriftRow]] = {}
-    for row in drift_rows.read(con, model, opens, end - timedelta(days=1)):
+    for row in drift_rows.read(
+        con, model, opens, end - timedelta(days=1), slice="all", reference="training"
+    ):
         # Labels come later and may change: they are no evidence on the day itself.
-        if row.slice == "all" and row.role != "label":
+        if row.role != "label":
             reports.setdefault((row.window_end, row.version), []).append(row)
     return {key: _summary(key[0], rows) for key, rows in reports.items()}
 

@@ -246,17 +246,20 @@ CREATE TABLE IF NOT EXISTS monitoring.drift (
     window_end DATE NOT NULL,       -- inclusive; the partition
     column_name VARCHAR NOT NULL,
     role VARCHAR NOT NULL,          -- feature, prediction, label
-    slice VARCHAR NOT NULL,
+    slice VARCHAR NOT NULL,         -- 'all', or 'column=value'
+    reference VARCHAR NOT NULL,     -- training, previous (the window before)
     method VARCHAR NOT NULL,
+    decides BOOLEAN NOT NULL,       -- on this column's alarm; at most one of its methods does
     value DOUBLE,
-    threshold DOUBLE,
-    null_quantile DOUBLE,
+    threshold DOUBLE,               -- of practical importance
+    usual DOUBLE,                   -- the most among the training period's own windows
+    null_quantile DOUBLE,           -- what chance gives at these sizes
     adjusted_p DOUBLE,
     drifted BOOLEAN NOT NULL,
     importance DOUBLE,
-    n_reference BIGINT NOT NULL,
+    n_reference BIGINT NOT NULL,    -- values, the missing left out
     n_current BIGINT NOT NULL,
-    status VARCHAR NOT NULL         -- ok, constant, no_reference, no_current, too_few
+    status VARCHAR NOT NULL         -- see core.drift_methods.statuses
 );
 CREATE TABLE IF NOT EXISTS monitoring.feature_consistency (
     model VARCHAR NOT NULL,

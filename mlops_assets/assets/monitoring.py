@@ -18,6 +18,7 @@ from mlops_assets.assets.common import (
     graph_asset,
 )
 from mlops_assets.checks import monitoring as checks
+from mlops_assets.resources.files import Files
 from mlops_assets.resources.warehouse import Warehouse
 from mlops_assets.vocabulary import Model, UseCase
 
@@ -50,9 +51,9 @@ def _performance(use_case: UseCase, model: Model) -> dg.AssetsDefinition:
         version=code_version(model.problem, model.slices, model.retrain.window),
         table="monitoring.performance",
     )
-    def performance(context: dg.AssetExecutionContext, warehouse: Warehouse):
+    def performance(context: dg.AssetExecutionContext, warehouse: Warehouse, files: Files):
         from mlops_assets.core import registry
-        from mlops_assets.core.monitoring import performance
+        from mlops_assets.core.monitoring import estimates, performance
         from mlops_assets.core.reports import performance as report
         from mlops_assets.core.serving.outcomes import refresh_start
 
@@ -61,6 +62,7 @@ def _performance(use_case: UseCase, model: Model) -> dg.AssetsDefinition:
             # Days whose labels have arrived since are measured again.
             start, end = refresh_start(use_case, model, days[0]), days[-1] + timedelta(days=1)
             rows = performance.measure_range(con, use_case, model, start, end)
+            rows += estimates.update(con, use_case, model, start, end, files.snapshot_folder)
             performance.write_range(con, model, start, end, rows)
             rolling = performance.rolling(rows, days[-1])
             evaluated = (

@@ -36,6 +36,7 @@ def _evaluation(use_case: UseCase, model: Model) -> dg.AssetsDefinition:
         from mlops_assets.core import registry, reports
         from mlops_assets.core.features import pinned_views, view_definitions
         from mlops_assets.core.models import snapshots
+        from mlops_assets.core.monitoring import reference_rows
         from mlops_assets.core.promotion import evaluation, holdout
 
         with warehouse.read() as con:
@@ -75,13 +76,22 @@ def _evaluation(use_case: UseCase, model: Model) -> dg.AssetsDefinition:
             )
 
         with model_files(warehouse, files, context.run.run_id) as artifacts:
+            challenger = contender(versions[-1])
             report = evaluation.evaluate(
                 model,
                 rows,
-                contender(versions[-1]),
+                challenger,
                 None if before is None else contender(before),
                 evidence=evidence,
             )
+        reference_rows.write(
+            files.snapshot_folder,
+            model,
+            versions[-1],
+            challenger.estimator,
+            snapshots.read(files.snapshot_folder / training_set.path, "train"),
+            rows,
+        )
         with warehouse.transaction() as con:
             registry.record_evaluation(con, training_set, report, run_id=context.run.run_id)
         return dg.MaterializeResult(

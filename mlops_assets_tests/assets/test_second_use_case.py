@@ -103,12 +103,11 @@ def test_the_first_model_is_registered_immutably_and_promoted(lived):
 
 
 def test_the_training_set_knows_nothing_of_the_days_after_it(lived):
-    [(cutoff, start, end, holdout_end)] = lived.world.rows(
-        "SELECT cutoff, train_start, train_end, holdout_end FROM registry.training_sets"
+    [(cutoff, start, end, holdout_end, path)] = lived.world.rows(
+        "SELECT cutoff, train_start, train_end, holdout_end, path FROM registry.training_sets"
     )
     assert start < end < holdout_end <= cutoff == SERVED[0]
-    (file,) = lived.world.settings.snapshots("support").rglob("*.parquet")
-    rows = pd.read_parquet(file)
+    rows = pd.read_parquet(lived.world.settings.snapshots("support") / path)
     assert max(local_days(rows["as_of"].astype("datetime64[us]"))) < cutoff
     known = rows["label_known_at"]
     train = rows["split"] == "train"

@@ -17,6 +17,7 @@ import pandas as pd
 from mlops_assets.core import registry
 from mlops_assets.core.artifacts.artifacts import ArtifactStore
 from mlops_assets.core.models import identity, snapshots, training
+from mlops_assets.core.monitoring import reference_rows
 from mlops_assets.core.promotion import holdout
 from mlops_assets.core.promotion.evaluation import Contender, evaluate
 from mlops_assets.core.scoring import scoring
@@ -244,6 +245,14 @@ class Shop:
             ),
         )
         registry.record_evaluation(self.con, built, report, run_id="train")
+        reference_rows.write(
+            self.folder,
+            model,
+            registry.get(self.con, model.name, version),
+            fitted.estimator,
+            snapshots.read(built.path, "train"),
+            snapshots.read(built.path, "holdout"),
+        )
         if promote:
             registry.move_alias(
                 self.con,
@@ -278,7 +287,7 @@ class Shop:
 
     def monitor(self, first: int, last: int) -> None:
         """Everything that happens daily after landing, and its writing."""
-        from mlops_assets.core.monitoring import drift, performance
+        from mlops_assets.core.monitoring import drift, estimates, performance
         from mlops_assets.core.retraining import retraining
         from mlops_assets.core.serving import capture
 
@@ -290,6 +299,7 @@ class Shop:
         drifted = drift.measure_range(*parts, late, ends)
         drift.write_range(self.con, self.model, late, ends, drifted)
         measured = performance.measure_range(*parts, late, ends)
+        measured += estimates.update(*parts, late, ends, self.folder)
         performance.write_range(self.con, self.model, late, ends, measured)
         decided = retraining.decide_range(*parts, begins, ends)
         retraining.write_range(self.con, self.model, begins, ends, decided)

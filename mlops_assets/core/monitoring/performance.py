@@ -5,8 +5,8 @@ known; and the primary metric over a rolling window of the serving version. Abse
 always a status (no predictions, no labels, not defined), never a number.
 
 The metrics and their intervals belong in ``metrics``; joining labels to predictions in
-``capture``; whether a worsening asks for a new model, in ``retraining``. Estimates for days
-without labels will be rows of another ``kind`` here.
+``capture``; whether a worsening asks for a new model, in ``retraining``. What is estimated where
+labels are missing is measured in ``estimates``, and has rows of another ``kind`` here.
 """
 
 from __future__ import annotations
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     import numpy as np
 
     from mlops_assets.vocabulary import Model, UseCase
+
+
+REALISED, ESTIMATED = "realised", "estimated"
 
 
 @dataclass(frozen=True)
@@ -126,18 +129,28 @@ def read(
     *,
     slice: str | None = None,
     metric: str | None = None,
+    kind: str = REALISED,
 ) -> list[PerformanceRow]:
     """Return the stored measurements from ``first`` to ``last``, both inclusive.
 
-    Of one slice and one metric where these are given, of all otherwise.
+    Of one slice and one metric where these are given, of all otherwise; realised ones, or
+    estimated.
     """
     names = [f.name for f in fields(PerformanceRow)]
     found = con.execute(
         f"SELECT {sql.identifiers(names)} FROM monitoring.performance WHERE model = $model "
         "AND window_end BETWEEN $first AND $last "
         "AND slice = coalesce($slice, slice) AND metric = coalesce($metric, metric) "
+        "AND kind = $kind "
         "ORDER BY window_end, version, window_start, slice, metric",
-        {"model": model.name, "first": first, "last": last, "slice": slice, "metric": metric},
+        {
+            "model": model.name,
+            "first": first,
+            "last": last,
+            "slice": slice,
+            "metric": metric,
+            "kind": kind,
+        },
     ).fetchall()
     return [PerformanceRow(*row) for row in found]
 
@@ -148,7 +161,9 @@ def rolling(rows: Sequence[PerformanceRow], day: date) -> PerformanceRow | None:
     Where the window is one day, it is the day's own row of the primary metric, which is
     measured first.
     """
-    ends = [row for row in rows if row.window_end == day and row.slice == ALL]
+    ends = [
+        row for row in rows if row.window_end == day and row.slice == ALL and row.kind == REALISED
+    ]
     return min(ends, key=lambda row: row.window_start, default=None)
 
 
@@ -160,7 +175,8 @@ def value(rows: Sequence[PerformanceRow], day: date, metric: str) -> float | Non
     found = [
         row
         for row in rows
-        if row.window_start == row.window_end == day and row.slice == ALL and row.metric == metric
+        if row.window_start == row.window_end == day
+        and (row.slice, row.metric, row.kind) == (ALL, metric, REALISED)
     ]
     return max(found, key=lambda row: row.n).value if found else None
 
@@ -199,7 +215,7 @@ def _row(
         window_end=closes,
         slice=name,
         metric=metric,
-        kind="realised",
+        kind=REALISED,
         value=value,
         low=low,
         high=high,

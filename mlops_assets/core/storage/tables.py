@@ -261,6 +261,29 @@ CREATE TABLE IF NOT EXISTS monitoring.drift (
     n_current BIGINT NOT NULL,
     status VARCHAR NOT NULL         -- see core.drift_methods.statuses
 );
+CREATE TABLE IF NOT EXISTS monitoring.estimates (
+    model VARCHAR NOT NULL,
+    version INTEGER NOT NULL,
+    window_start DATE NOT NULL,
+    window_end DATE NOT NULL,       -- inclusive; the day on which the window closed
+    metric VARCHAR NOT NULL,
+    method VARCHAR NOT NULL,        -- pape, cbpe, dle: see core.estimation
+    value DOUBLE,                   -- NULL: not estimated, see status
+    low DOUBLE,
+    high DOUBLE,
+    n BIGINT NOT NULL,
+    reference_n BIGINT NOT NULL,    -- rows of the version's holdout
+    status VARCHAR NOT NULL,        -- see core.estimation.samples
+    reason VARCHAR NOT NULL,
+    unchanged DOUBLE,               -- the metric on the holdout
+    realised DOUBLE,                -- what came out, on the labels known so far
+    realised_n BIGINT NOT NULL,
+    validated BOOLEAN NOT NULL,     -- only then it may trigger anything
+    mae DOUBLE,                     -- of the method, on the model's windows before
+    bias DOUBLE,
+    coverage DOUBLE,
+    windows BIGINT NOT NULL
+);
 CREATE TABLE IF NOT EXISTS monitoring.feature_consistency (
     model VARCHAR NOT NULL,
     version INTEGER NOT NULL,       -- that made the predictions

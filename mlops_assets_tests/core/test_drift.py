@@ -161,8 +161,8 @@ def test_a_histogram_holds_every_row_of_both_sides():
     for name in frame.columns:
         found = histogram(profile.columns.columns[name], frame[name])
         assert found.reference == pytest.approx(found.current)
-        assert sum(found.current) == pytest.approx(1)
-        assert len(found.labels) == len(found.reference)
+        assert found.missing[0] == pytest.approx(frame[name].isna().mean())
+        assert sum(found.current) + found.missing[1] == pytest.approx(1)
     assert histogram(profile.columns.columns["number"], frame["name"]) is None
 
 

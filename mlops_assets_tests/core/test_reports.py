@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from dataclasses import replace
 
 import pytest
@@ -81,11 +82,12 @@ def test_plots_are_small_images_that_need_no_file(shop):
         drift_report.plot(shop.con, shop.model, day(12)),
         performance_report.plot(shop.con, shop.model, day(17)),
     ):
-        head, _, data = made.rstrip(")").partition("base64,")
-        assert head.endswith("](data:image/png;")
-        png = base64.b64decode(data)
-        assert png.startswith(b"\x89PNG")
-        assert len(png) < 60_000
+        pictures = re.findall(r"!\[[^\]]+\]\(data:image/svg\+xml;base64,([^)]+)\)", made)
+        assert pictures
+        for data in pictures:
+            assert base64.b64decode(data).startswith(b"<svg ")
+        assert "http" not in re.sub(r"base64,[^)]+", "", made)
+        assert len(made) < 60_000
 
 
 def test_nothing_to_plot_is_no_error(shop):

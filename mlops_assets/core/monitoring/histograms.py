@@ -5,6 +5,7 @@ Drawing belongs in ``reports``; what is measured is not measured in these bins.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,49 +20,57 @@ if TYPE_CHECKING:
 
 #: Categories that are drawn by name; the rest is drawn together.
 NAMED = 12
+OTHERS = "(others)"
 
 
 @dataclass(frozen=True)
 class Histogram:
-    """Shares of rows by bin, the missing among them as a bin of their own.
+    """Shares of rows by bin.
 
     Attributes
     ----------
-    labels
-        Of the bins: ``"< 3"``, ``"≥ 3"``, a category's name.
+    bins
+        Inner edges in ascending order, the outer bins being open; or names of categories.
     reference, current
-        Of each bin; they sum to 1, or are all 0 where a side has no rows.
+        Of each bin. With ``missing`` they sum to 1, or are all 0 where a side has no rows.
+    missing
+        Share of rows without a value, of both sides.
     """
 
-    labels: tuple[str, ...]
+    bins: tuple[float, ...] | tuple[str, ...]
     reference: tuple[float, ...]
     current: tuple[float, ...]
+    missing: tuple[float, float]
 
 
 def histogram(reference: Side, current: pd.Series) -> Histogram | None:
     """Count both sides in the reference's bins; ``None`` where there are none in common."""
     now = from_series(current)
+    bins: tuple[float, ...] | tuple[str, ...]
     if isinstance(reference, Numbers | Sketch) and isinstance(now, Numbers | Sketch):
         if not reference.n:
             return None
         edges = histogram_edges(reference)
-        counted = [_between(side, edges) for side in (reference, now)]
-        named = [f"{edge:.3g}" for edge in edges]
-        labels = [f"< {named[0]}", *(f"≥ {name}" for name in named)] if named else ["all"]
+        bins = tuple(edges.tolist())
+        counts = [_between(side, edges) for side in (reference, now)]
     elif isinstance(reference, Categories) and isinstance(now, Categories):
-        joint = {n: reference.counts.get(n, 0) + now.counts.get(n, 0)
-                 for n in {*reference.counts, *now.counts}}  # fmt: skip
-        labels = sorted(joint, key=lambda name: (-joint[name], name))[:NAMED]
-        counted = [_of_names(side, labels) for side in (reference, now)]
-        labels = [*labels, "others"]
+        joint = Counter(reference.counts) + Counter(now.counts)
+        names = sorted(joint, key=lambda name: (-joint[name], name))[:NAMED]
+        counts = [_of_names(side, names) for side in (reference, now)]
+        bins = tuple(names)
+        if any(side[-1] for side in counts):
+            bins = (*names, OTHERS)
+        else:
+            counts = [side[:-1] for side in counts]
     else:
         return None
-    labels = [*labels, "missing"]
-    absent = [side.missing + side.infinite for side in (reference, now)]
-    counts = [[*some, gone] for some, gone in zip(counted, absent, strict=True)]
-    kept = [i for i in range(len(labels)) if counts[0][i] or counts[1][i]]
-    shares = [tuple(some[i] / (sum(some) or 1) for i in kept) for some in counts]
-    return Histogram(tuple(labels[i] for i in kept), *shares)
+    rows = [side.rows or 1 for side in (reference, now)]
+    shares = [tuple(n / total for n in side) for side, total in zip(counts, rows, strict=True)]
+    absent = [
+        (side.missing + side.infinite) / total
+        for side, total in zip((reference, now), rows, strict=True)
+    ]
+    return Histogram(bins, shares[0], shares[1], (absent[0], absent[1]))
 
 
 def _between(side: Numbers | Sketch, edges: np.ndarray) -> list[float]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from mlops_assets.core.monitoring.training_profile import TrainingProfile
@@ -15,21 +14,21 @@ if TYPE_CHECKING:
 
     import duckdb
 
+    from mlops_assets.core.documents import Figure
     from mlops_assets.core.monitoring.drift_rows import DriftRow
-    from mlops_assets.core.monitoring.histograms import Histogram
     from mlops_assets.vocabulary import Model
 
 #: Columns that are listed one by one; the rest is counted.
 MOST_ROWS = 15
 MOST_PLOTS = 3
-_METHOD = {
+METHOD_NAMES = {
     "wasserstein_normalised": "standard deviations",
     "jensen_shannon": "Jensen-Shannon",
     "psi": "PSI",
     "kolmogorov_smirnov": "Kolmogorov-Smirnov",
     "none": "",
 }
-_WHY = {
+WHY_NOT = {
     "constant": "constant",
     "too_few": "too few rows to judge",
     "no_rows_reference": "no training rows",
@@ -102,14 +101,53 @@ def ranked(rows: Sequence[DriftRow]) -> list[DriftRow]:
     return sorted(rows, key=key)
 
 
+def distributions(
+    con: duckdb.DuckDBPyConnection, model: Model, rows: Sequence[DriftRow]
+) -> list[Figure]:
+    """Draw columns' distributions, training data against the window of the rows.
+
+    Parameters
+    ----------
+    rows
+        Of one window of one version, in the order in which columns are drawn.
+    """
+    from mlops_assets.core import registry
+    from mlops_assets.core.documents import histograms
+    from mlops_assets.core.monitoring import drift
+    from mlops_assets.core.monitoring.histograms import histogram
+
+    if not rows:
+        return []
+    version, opens, closes = rows[0].version, rows[0].window_start, rows[0].window_end
+    profile = TrainingProfile.from_json(registry.training_profile(con, model.name, version))
+    seen = drift.Seen.load(con, model, version, profile, opens, closes)
+    figures = []
+    for row in rows:
+        now = seen.between(opens, closes, labels=row.role == "label")
+        if row.column_name not in now:
+            continue
+        made = histogram(profile.columns.columns[row.column_name], now[row.column_name])
+        if made is not None:
+            figures.append(
+                histograms(
+                    made.reference,
+                    made.current,
+                    made.bins,
+                    name=row.column_name,
+                    missing=made.missing,
+                )
+            )
+    return figures
+
+
 def plot(con: duckdb.DuckDBPyConnection, model: Model, day: date) -> str | None:
     """Return Markdown with the most shifted columns' distributions; ``None``: nothing to show.
 
     Reads the stored report of the day, of the version that served it.
     """
     from mlops_assets.core import registry
+    from mlops_assets.core.documents import picture
     from mlops_assets.core.monitoring import drift, drift_rows
-    from mlops_assets.core.monitoring.histograms import histogram
 
     version = registry.champion_for(con, model.name, day)
     rows = [
@@ -117,58 +155,9 @@ def plot(con: duckdb.DuckDBPyConnection, model: Model, day: date) -> str | None:
         for row in drift_rows.read(con, model, day, day, slice=ALL, reference=drift.TRAINING)
         if row.version == version and row.status in ("ok", "constant_reference")
     ]
-    if version is None or not rows:
-        return None
     chosen = ranked([row for row in rows if row.drifted])[:MOST_PLOTS] or ranked(rows)[:1]
-    profile = TrainingProfile.from_json(registry.training_profile(con, model.name, version))
-    opens = day - timedelta(days=model.drift.window - 1)
-    seen = drift.Seen.load(con, model, version, profile, opens, day)
-    drawn = []
-    for row in chosen:
-        current = seen.between(opens, day, labels=row.role == "label")[row.column_name]
-        made = histogram(profile.columns.columns[row.column_name], current)
-        if made is not None:
-            drawn.append((row, made))
-    if not drawn:
-        return None
-    names = ", ".join(row.column_name for row, _ in drawn)
-    return parts.image(draw(drawn), f"Training data against the window to {day}: {names}")
-
-
-def draw(columns: Sequence[tuple[DriftRow, Histogram]]) -> bytes:
-    """Return a PNG: for each column the share of rows in each bin, reference and current."""
-    width = 2.7 * len(columns) + 0.9
-    figure, axes = parts.figure(
-        width,
-        2.4,
-        [((0.9 + 2.7 * n) / width, 0.3, 2.2 / width, 0.54) for n in range(len(columns))],
-    )
-    for axis, (row, made) in zip(axes, columns, strict=True):
-        # Two outlines, not twenty bars: half the time to draw.
-        for shares, colour, filled in (
-            (made.reference, parts.BLUE, True),
-            (made.current, parts.ORANGE, False),
-        ):
-            axis.stairs(
-                shares, color=colour, fill=filled, alpha=0.4 if filled else 1, linewidth=1.5
-            )
-        axis.set_xlim(0, len(made.labels))
-        step = 1 if len(made.labels) <= 6 else 2
-        parts.scale(
-            axis,
-            f"{row.column_name}  {row.value:.2f}",
-            x=[(at + 0.5, made.labels[at][:14]) for at in range(0, len(made.labels), step)],
-            rotation=90,
-            show=lambda share: f"{share:.0%}",
-        )
-    for line, text, colour in (
-        (0.9, "■ training", parts.BLUE),
-        (0.82, "■ now", parts.ORANGE),
-        (0.74, "share of", "black"),
-        (0.68, "rows", "black"),
-    ):
-        figure.text(0.08 / width, line, text, color=colour, fontsize=7)
-    return parts.png(figure)
+    drawn = distributions(con, model, chosen)
+    return "\n\n".join(map(picture, drawn)) or None
 
 
 def _others(rows: Sequence[DriftRow]) -> str:
@@ -178,7 +167,7 @@ def _others(rows: Sequence[DriftRow]) -> str:
         if not found:
             said.append(f"{name} are not compared")
         elif found[0].status != "ok":
-            said.append(f"{name}: {_WHY[found[0].status]}")
+            said.append(f"{name}: {WHY_NOT[found[0].status]}")
         else:
             said.append(f"{name} {'have' if found[0].drifted else 'have not'} drifted")
     return ", ".join(said)
@@ -197,13 +186,13 @@ def _table(rows: Sequence[DriftRow]) -> str:
                 row.role,
                 row.value,
                 parts.bar(row.value, full),
-                _METHOD.get(row.method, row.method),
+                METHOD_NAMES.get(row.method, row.method),
                 row.threshold,
                 row.usual,
                 row.null_quantile,
                 row.adjusted_p,
                 parts.percent(row.importance),
-                "**drifted**" if row.drifted else _WHY.get(row.status, ""),
+                "**drifted**" if row.drifted else WHY_NOT.get(row.status, ""),
             ]
             for row in rows
         ],

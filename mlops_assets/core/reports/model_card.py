@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from mlops_assets.core.documents import picture
 from mlops_assets.core.features.feature_views import feature_names
 from mlops_assets.core.promotion.calibration import ALL
 from mlops_assets.core.reports import calibration_plot, parts
@@ -47,7 +48,7 @@ def markdown(
         _performance(model, record, report),
     ]
     if pictures and report is not None and len(report.calibration) > 1:
-        sections.append(calibration_plot.image(model, report.calibration))
+        sections.append(picture(calibration_plot.figure(model, report.calibration)))
     sections += [
         "### Features",
         "Importance is the share of the loss that shuffling a feature adds; features that say "

@@ -4,15 +4,10 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from collections.abc import Sequence
+from typing import Any
 
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
-#: Colours that can be told apart with any colour vision (Okabe and Ito, 2008).
-BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#7F7F7F"
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[Any]], right: str = "") -> str:
@@ -80,79 +75,8 @@ def listed(names: Sequence[str], most: int = 5) -> str:
     return f"{shown} and {len(names) - most} more" if len(names) > most else shown
 
 
-def figure(
-    width: float, height: float, panels: Sequence[tuple[float, float, float, float]]
-) -> tuple[Figure, list[Any]]:
-    """Return a figure of so many inches, and its panels as empty axes; without pyplot's state.
-
-    Each of ``panels`` is left, bottom, width and height as shares of the figure. Axes are
-    without ticks and lines of their own, see ``scale``.
-    """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    made = Figure(figsize=(width, height), dpi=80)
-    FigureCanvasAgg(made)
-    axes = [made.add_axes(panel) for panel in panels]
-    for axis in axes:
-        axis.set_axis_off()
-    return made, axes
-
-
-def scale(
-    axis: Any,
-    title: str,
-    *,
-    x: Sequence[tuple[float, str]] | None = None,
-    rotation: float = 0,
-    show: Callable[[float], str] | None = None,
-) -> None:
-    """Draw a panel's title, its lower and left edge, and labels along both.
-
-    Those below are ``x``, by default round numbers, as at the left; ``show`` makes a number
-    a label. Call it when all is drawn. Plain texts and lines, because matplotlib's own axes
-    take longer to draw than all else: 108 ms for a figure of three panels, 65 ms so.
-    """
-    from matplotlib.ticker import MaxNLocator
-
-    show, round_numbers = show or number, MaxNLocator(3)
-    (left, right), (low, high) = axis.get_xlim(), axis.get_ylim()
-    axis.set_xlim(left, right)
-    axis.set_ylim(low, high)
-    across, up = axis.get_xaxis_transform(), axis.get_yaxis_transform()
-    line = {"color": GREY, "linewidth": 0.8, "clip_on": False}
-    axis.plot([0, 0, 1], [1, 0, 0], transform=axis.transAxes, **line)
-    if x is None:
-        x = [(at, show(at)) for at in round_numbers.tick_values(left, right) if left <= at <= right]
-    for at, label in x:
-        axis.text(
-            at, -0.04, label, transform=across, fontsize=6, rotation=rotation, ha="center", va="top"
-        )
-    for at in round_numbers.tick_values(low, high):
-        if low <= at <= high:
-            axis.text(-0.015, at, show(at), transform=up, fontsize=6, ha="right", va="center")
-    axis.text(0, 1.06, title, transform=axis.transAxes, fontsize=8)
-
-
-def png(made: Figure) -> bytes:
-    """Return a figure as PNG."""
-    import io
-
-    buffer = io.BytesIO()
-    made.savefig(buffer, format="png")
-    return buffer.getvalue()
-
-
-def image(data: bytes, description: str) -> str:
-    """Return Markdown that shows a PNG without reading any file."""
-    return _inline(data, "png", description)
-
-
 def svg(markup: str, description: str) -> str:
     """Return Markdown that shows an SVG without reading any file."""
-    return _inline(markup.encode(), "svg+xml", description)
-
-
-def _inline(data: bytes, kind: str, description: str) -> str:
     text = description.replace("[", "(").replace("]", ")").replace("\n", " ")
-    return f"![{text}](data:image/{kind};base64,{base64.b64encode(data).decode()})"
+    encoded = base64.b64encode(markup.encode()).decode()
+    return f"![{text}](data:image/svg+xml;base64,{encoded})"

@@ -15,10 +15,10 @@ from mlops_assets.vocabulary import HIGHER_IS_BETTER
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import date
-    from typing import Any
 
     import duckdb
 
+    from mlops_assets.core.documents import Figure
     from mlops_assets.core.monitoring.performance import PerformanceRow
     from mlops_assets.vocabulary import Model
 
@@ -74,30 +74,73 @@ def worst_first(model: Model, rows: Sequence[PerformanceRow]) -> list[Performanc
 def plot(con: duckdb.DuckDBPyConnection, model: Model, day: date) -> str | None:
     """Return Markdown with the performance curve and calibration; ``None``: nothing to show.
 
-    The curve is the stored primary metric of the last ``CURVE_DAYS`` days, with promotions
-    marked. Beside it, for the window that the retraining policy judges: what was predicted
-    against what came true (binary and regression).
+    Calibration is of the window that the retraining policy judges: what was predicted against
+    what came true (binary and regression).
+    """
+    from mlops_assets.core.documents import picture
+
+    drawn = metric_curve(con, model, day)
+    if drawn is None:
+        return None
+    opens = day - timedelta(days=model.retrain.window - 1)
+    figures = [drawn, *calibrations(con, model, opens, day)]
+    return "\n\n".join(map(picture, figures))
+
+
+def metric_curve(con: duckdb.DuckDBPyConnection, model: Model, day: date) -> Figure | None:
+    """Draw the stored primary metric of the last ``CURVE_DAYS`` days; ``None``: there is none.
+
+    By day and over the policy's window, estimates beside it, and promotions marked.
     """
     from mlops_assets.core import registry
+    from mlops_assets.core.documents import curve
     from mlops_assets.core.monitoring import performance
 
     first = day - timedelta(days=CURVE_DAYS - 1)
-    stored = [
-        row
-        for row in performance.read(con, model, first, day, slice=ALL, metric=model.metric)
-        if row.value is not None
-    ]
-    if not stored:
+
+    def stored(kind: str) -> list[PerformanceRow]:
+        return performance.read(con, model, first, day, slice=ALL, metric=model.metric, kind=kind)
+
+    realised = stored(performance.REALISED)
+    by_day = {row.window_end: row for row in realised if row.window_start == row.window_end}
+    over = {row.window_end: row for row in realised if row.window_start != row.window_end}
+    estimated = {row.window_end: row for row in stored(performance.ESTIMATED)}
+    days = sorted({*by_day, *over, *estimated})
+    if not days:
         return None
-    moved = [
-        (event.effective_from, event.to_version)
-        for event in registry.history(con, model.name)
-        if first <= event.effective_from <= day
-    ]
-    opens = day - timedelta(days=model.retrain.window - 1)
-    pairs = predicted_and_actual(con, model, opens, day)
-    data = draw(model, stored, moved, pairs)
-    return parts.image(data, f"{model.metric} of {model.name} by day up to {day}, and calibration")
+
+    def of(rows: dict[date, PerformanceRow], name: str) -> list[float | None]:
+        return [getattr(rows[day], name) if day in rows else None for day in days]
+
+    return curve(
+        days,
+        of(by_day, "value"),
+        of(by_day, "low"),
+        of(by_day, "high"),
+        name=model.metric,
+        marks=[
+            (event.effective_from, f"v{event.to_version}")
+            for event in registry.history(con, model.name)
+            if first <= event.effective_from <= day
+        ],
+        provisional={day for day, row in by_day.items() if row.status == "provisional"},
+        window=of(over, "value"),
+        window_name=f"over {parts.plural(model.retrain.window, 'day')}",
+        estimated=of(estimated, "value"),
+        estimated_low=of(estimated, "low"),
+        estimated_high=of(estimated, "high"),
+    )
+
+
+def calibrations(
+    con: duckdb.DuckDBPyConnection, model: Model, first: date, last: date
+) -> list[Figure]:
+    """Draw what was predicted against what came true; nothing where that is not known."""
+    from mlops_assets.core.documents import calibration
+
+    pairs = predicted_and_actual(con, model, first, last)
+    bounds = (0.0, 1.0) if model.problem == "binary" else None
+    return [calibration(pairs, name=model.label.name, bounds=bounds)] if pairs else []
 
 
 def predicted_and_actual(
@@ -128,80 +171,6 @@ def predicted_and_actual(
         "SELECT avg(said), avg(truth), count(*) FROM pairs GROUP BY part ORDER BY part",
         {"first": first, "last": last, **parameters},
     ).fetchall()
-
-
-def draw(
-    model: Model,
-    rows: Sequence[PerformanceRow],
-    promotions: Sequence[tuple[date, int]],
-    pairs: Sequence[tuple[float, float, int]],
-) -> bytes:
-    """Return a PNG of the curve over days and, where there are pairs, the calibration."""
-    panels = [(0.08, 0.17, 0.55, 0.67), (0.73, 0.17, 0.25, 0.67)]
-    if not pairs:
-        panels = [(0.11, 0.17, 0.86, 0.67)]
-    figure, axes = parts.figure(7.6 if pairs else 5.2, 2.5, panels)
-    _curve(axes[0], model, rows, promotions)
-    if pairs:
-        said, truth = [p for p, _, _ in pairs], [a for _, a, _ in pairs]
-        ends = [min(said + truth), max(said + truth)]
-        axes[1].plot(ends, ends, color=parts.GREY, linewidth=0.8, linestyle=":")
-        axes[1].plot(said, truth, color=parts.BLUE, marker="o", markersize=3, linewidth=1)
-        parts.scale(axes[1], "came true, by what was predicted")
-    return parts.png(figure)
-
-
-def _curve(
-    axis: Any,
-    model: Model,
-    rows: Sequence[PerformanceRow],
-    promotions: Sequence[tuple[date, int]],
-) -> None:
-    import numpy as np
-
-    by_day = [row for row in rows if row.window_start == row.window_end]
-    over_window = [row for row in rows if row.window_start != row.window_end]
-    # Positions as numbers: matplotlib's date converters cost more than the drawing.
-    origin = min(row.window_end for row in rows)
-
-    def at(day: date) -> int:
-        return (day - origin).days
-
-    x, y = [at(row.window_end) for row in by_day], [row.value for row in by_day]
-    axis.fill_between(
-        x,
-        [row.value if row.low is None else row.low for row in by_day],
-        [row.value if row.high is None else row.high for row in by_day],
-        color=parts.BLUE,
-        alpha=0.15,
-        linewidth=0,
-    )
-    axis.plot(x, y, color=parts.BLUE, linewidth=0.8, marker=".", markersize=3)
-    axis.plot(
-        [at(row.window_end) for row in over_window],
-        [row.value for row in over_window],
-        color=parts.ORANGE,
-        linewidth=1.5,
-    )
-    for day, version in promotions:
-        if day >= origin:
-            axis.axvline(at(day), color=parts.GREY, linewidth=0.8, linestyle="--")
-            axis.text(
-                at(day),
-                0.97,
-                f" v{version}",
-                fontsize=7,
-                va="top",
-                transform=axis.get_xaxis_transform(),
-            )
-    last = max(at(row.window_end) for row in rows)
-    ticks = np.unique(np.linspace(0, last, 5).astype(int))
-    axis.set_xlim(-1, last + 1)
-    parts.scale(
-        axis,
-        f"{model.metric} by day, and over {model.retrain.window} days (orange)",
-        x=[(int(n), f"{origin + timedelta(days=int(n)):%d %b}") for n in ticks],
-    )
 
 
 def _conclusion(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.vocabulary import (
+    CostMatrix,
     DeclarationError,
     DriftPolicy,
     Entity,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from mlops_assets.notebook import FeatureStore
 
 __all__ = [
+    "CostMatrix",
     "DeclarationError",
     "DriftPolicy",
     "Entity",

@@ -94,6 +94,7 @@ def default_resources(use_case: UseCase, settings: Settings) -> dict[str, Any]:
             landing=str(settings.landing(use_case.name)),
             artifacts=str(settings.artifacts(use_case.name)),
             snapshots=str(settings.snapshots(use_case.name)),
+            reports=str(settings.reports(use_case.name)),
         ),
         "notifier": Notifier.from_settings(use_case, settings),
     }

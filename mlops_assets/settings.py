@@ -93,6 +93,10 @@ class Settings(BaseSettings):
         """Folder of a use case's training sets."""
         return self.data_dir / "snapshots" / use_case
 
+    def reports(self, use_case: str) -> Path:
+        """Folder of a use case's reports."""
+        return self.data_dir / "reports" / use_case
+
     def outbox(self, use_case: str) -> Path:
         """SQLite file with the state of a use case's alerts."""
         return self.data_dir / f"{use_case}.alerts.sqlite"

@@ -48,6 +48,7 @@ def test_the_graph_is_the_declared_one(built):
     models = {
         "training_set", "model_version", "evaluation", "champion", "predictions",
         "feature_consistency", "outcomes", "probation", "performance", "drift_report",
+            "monitoring_report",
         "retrain_decision",
     }  # fmt: skip
     expected = {

@@ -24,10 +24,11 @@ from mlops_assets.vocabulary import Model, UseCase
 
 
 def monitoring_assets(use_case: UseCase, model: Model) -> list[dg.AssetsDefinition]:
-    """The assets ``performance``, ``drift_report`` and ``retrain_decision`` of ``model``."""
+    """What watches ``model``, from ``performance`` to ``retrain_decision``."""
     return [
         _performance(use_case, model),
         _drift_report(use_case, model),
+        _monitoring_report(use_case, model),
         _retrain_decision(use_case, model),
     ]
 
@@ -153,6 +154,57 @@ def _drift_report(use_case: UseCase, model: Model) -> dg.AssetsDefinition:
     return drift_report
 
 
+def _monitoring_report(use_case: UseCase, model: Model) -> dg.AssetsDefinition:
+    @graph_asset(
+        use_case,
+        model.name,
+        "monitoring_report",
+        daily=True,
+        kinds={"duckdb", "report"},
+        description=f"""What to look at in `{model.name}`, whenever {model.drift.window} days have
+        closed a window: whether rows have moved as a whole, whether the same features have come
+        to mean something else, the worst slices and the largest errors, with all that was
+        measured, also as one page and as JSON in the folder of reports.""",
+        owner=model.owner,
+        deps=[
+            asset_key(use_case, model.name, "performance"),
+            asset_key(use_case, model.name, "drift_report"),
+        ],
+        version=code_version(model.drift, model.slices),
+        table="monitoring.findings",
+    )
+    def monitoring_report(context: dg.AssetExecutionContext, warehouse: Warehouse, files: Files):
+        from mlops_assets.core import documents
+        from mlops_assets.core.monitoring import findings, window_rows
+        from mlops_assets.core.reports import window as report
+        from mlops_assets.core.serving.outcomes import refresh_start
+
+        days = days_of(context)
+        with warehouse.transaction() as con:
+            # Windows whose labels have arrived since are looked at again.
+            start, end = refresh_start(use_case, model, days[0]), days[-1] + timedelta(days=1)
+            findings.update(con, use_case, model, start, end, files.snapshot_folder)
+            made = [
+                report.document(con, model, window, context.run.run_id)
+                for window in window_rows.closed(con, use_case, model, start, end)
+            ]
+        for document in made:
+            written = documents.write(document, files.report_folder)
+            if document.window_end in days:
+                describe_day(
+                    context,
+                    document.window_end,
+                    {
+                        "report": dg.MetadataValue.md(documents.markdown(document, figures=3)),
+                        "page": dg.MetadataValue.path(str(written.html)),
+                        "json": dg.MetadataValue.path(str(written.json)),
+                    },
+                )
+        return dg.MaterializeResult()
+
+    return monitoring_report
+
+
 def _retrain_decision(use_case: UseCase, model: Model) -> dg.AssetsDefinition:
     policy = model.retrain
 
@@ -172,8 +224,8 @@ def _retrain_decision(use_case: UseCase, model: Model) -> dg.AssetsDefinition:
         `{use_case.name}_{model.name}_retrain` carries a decision to retrain out, once.""",
         owner=model.owner,
         deps=[
-            asset_key(use_case, model.name, "performance"),
-            asset_key(use_case, model.name, "drift_report"),
+            asset_key(use_case, model.name, step)
+            for step in ("performance", "drift_report", "monitoring_report")
         ],
         version=code_version(policy),
         table="monitoring.retrain_decisions",

@@ -15,7 +15,7 @@ RETRAIN_STEPS = ("training_set", "model_version", "evaluation", "champion")
 #: What is computed for each model and day.
 DAILY_STEPS = (
     *("predictions", "feature_consistency", "outcomes", "probation", "performance"),
-    *("drift_report", "retrain_decision"),
+    *("drift_report", "monitoring_report", "retrain_decision"),
 )
 
 DAILY = "daily"

@@ -1,4 +1,4 @@
-"""Folders beside the DuckDB file: landed files, model artifacts, training sets."""
+"""Folders beside the DuckDB file: landed files, model artifacts, training sets, reports."""
 
 from __future__ import annotations
 
@@ -18,11 +18,14 @@ class Files(dg.ConfigurableResource):
         Model files, named by their SHA-256.
     snapshots
         Training sets as Parquet, named by their content digest.
+    reports
+        A page and its JSON for each model and window.
     """
 
     landing: str
     artifacts: str
     snapshots: str
+    reports: str
 
     @property
     def landing_folder(self) -> Path:
@@ -38,3 +41,8 @@ class Files(dg.ConfigurableResource):
     def artifact_folder(self) -> Path:
         """The folder of model files."""
         return Path(self.artifacts)
+
+    @property
+    def report_folder(self) -> Path:
+        """The folder of reports."""
+        return Path(self.reports)

@@ -14,6 +14,7 @@ time zone. SQL in declarations is DuckDB's. Besides DuckDB's functions it may us
 
 from __future__ import annotations
 
+from mlops_assets.vocabulary.costs import CostMatrix
 from mlops_assets.vocabulary.data import Loader, SchemaFactory, Source
 from mlops_assets.vocabulary.features import Entity, FeatureView, OnDemandFeatures
 from mlops_assets.vocabulary.models import (
@@ -33,6 +34,7 @@ __all__ = [
     "DEFAULT_OWNER",
     "HIGHER_IS_BETTER",
     "METRICS",
+    "CostMatrix",
     "DeclarationError",
     "DriftPolicy",
     "Entity",

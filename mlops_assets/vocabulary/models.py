@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from mlops_assets.vocabulary.costs import CostMatrix
 from mlops_assets.vocabulary.policies import DriftPolicy, Probation, PromotionGate, RetrainPolicy
 from mlops_assets.vocabulary.validation import (
     DEFAULT_OWNER,
@@ -114,6 +115,8 @@ class Model:
         Days after the training window on which challenger, champion and baseline meet.
     slices
         Feature columns by whose values performance is reported and gated.
+    costs
+        What decisions cost, for business value beside the metrics; ``None``: not declared.
     trusted_types
         Types besides scikit-learn's own that the model file may hold.
     on_view_change
@@ -152,6 +155,7 @@ class Model:
     probation: Probation = field(default_factory=Probation)
     drift: DriftPolicy = field(default_factory=DriftPolicy)
     retrain: RetrainPolicy = field(default_factory=RetrainPolicy)
+    costs: CostMatrix | None = None
     trusted_types: Sequence[str] = ()
     on_view_change: Literal["pinned", "refuse"] = "pinned"
     extra_columns: Literal["ignore", "refuse"] = "ignore"
@@ -172,6 +176,8 @@ class Model:
             )
         freeze(self, features=tuple(self.features), slices=tuple(self.slices))
         require(self.problem in METRICS, self, "problem", f"must be one of {', '.join(METRICS)}")
+        wrong = None if self.costs is None else self.costs.problem_with(self.problem)
+        require(wrong is None, self, "costs", wrong or "")
         require(bool(self.features), self, "features", "name at least one feature view")
         require(
             callable(self.estimator),

@@ -17,6 +17,7 @@ import pandas as pd
 import pytest
 
 from mlops_assets import FeatureStore
+from mlops_assets.core import documents
 from mlops_assets.core.features import feature_views
 from mlops_assets.core.features.consistency import SAMPLE
 from mlops_assets.core.features.retrieval import feature_rows
@@ -257,10 +258,28 @@ def test_the_newest_day_is_drawn_and_every_day_is_described(lived):
     for name in ("performance", "drift_report", "retrain_decision"):
         assert "report" in described[name]
     for name in ("performance", "drift_report"):
-        assert "data:image/png;base64," in described[name]["plot"].value
+        assert "data:image/svg+xml;base64," in described[name]["plot"].value
     assert described["predictions"]["dagster/partition_row_count"].value == sum(
         lived.tickets()["day"] == LAST
     )
+
+
+def test_every_window_that_closed_has_a_page_and_its_json(lived):
+    first = [day for day in SERVED if ((day - START).days + 1) % 3 == 0]
+    folder = lived.world.settings.reports("support") / "team" / "monitoring"
+    assert sorted(path.stem for path in folder.glob("*.html")) == [str(day) for day in first]
+    for path in folder.glob("*.json"):
+        document = documents.from_json(path.read_text())
+        assert document.version == 1
+        assert document.conclusion[0]
+    described = {
+        event.partition
+        for result in lived.runs.values()
+        for event in result.get_asset_materialization_events()
+        if event.asset_key.path[-1] == "monitoring_report"
+        and "page" in event.materialization.metadata
+    }
+    assert described == {str(day) for day in first}
 
 
 def test_captured_features_are_compared_with_the_same_computed_again(lived):

@@ -287,7 +287,7 @@ class Shop:
 
     def monitor(self, first: int, last: int) -> None:
         """Everything that happens daily after landing, and its writing."""
-        from mlops_assets.core.monitoring import drift, estimates, performance
+        from mlops_assets.core.monitoring import drift, estimates, findings, performance
         from mlops_assets.core.retraining import retraining
         from mlops_assets.core.serving import capture
 
@@ -301,6 +301,7 @@ class Shop:
         measured = performance.measure_range(*parts, late, ends)
         measured += estimates.update(*parts, late, ends, self.folder)
         performance.write_range(self.con, self.model, late, ends, measured)
+        findings.update(*parts, late, ends, self.folder)
         decided = retraining.decide_range(*parts, begins, ends)
         retraining.write_range(self.con, self.model, begins, ends, decided)
 

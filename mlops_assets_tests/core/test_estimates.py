@@ -92,8 +92,20 @@ def test_reference_rows_are_what_the_version_said_of_its_holdout(shop):
     assert len(train.features) == version.train_rows
 
 
-def test_without_reference_rows_nothing_is_estimated(shop, tmp_path):
-    assert (
-        estimates.measure_range(shop.con, shop.use_case, shop.model, day(0), day(30), tmp_path)
-        == []
+def test_without_reference_rows_nothing_is_estimated_anew(shop, tmp_path):
+    everything = (shop.con, shop.use_case, shop.model, day(0), day(30))
+    shop.con.begin()
+    shop.con.execute("DELETE FROM monitoring.estimates")
+    assert estimates.measure_range(*everything, tmp_path) == []
+    shop.con.rollback()
+
+
+def test_estimating_anew_gives_what_was_stored(shop):
+    before = stored(shop)
+    shop.con.begin()
+    shop.con.execute("DELETE FROM monitoring.estimates")
+    again = estimates.measure_range(
+        shop.con, shop.use_case, shop.model, day(0), day(30), shop.folder
     )
+    shop.con.rollback()
+    assert sorted(map(str, again)) == sorted(map(str, before))

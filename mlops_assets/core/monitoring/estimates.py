@@ -8,7 +8,7 @@ estimate that has not been validated is shown and triggers nothing.
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
 from mlops_assets.core.estimation import Matured, Sample, ValidatedError, estimate, fit, validate
@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 
     import duckdb
 
-    from mlops_assets.core.estimation import Estimate, Method
-    from mlops_assets.core.monitoring.window_rows import Window
+    from mlops_assets.core.estimation import Method
+    from mlops_assets.core.monitoring.window_rows import Window, WindowRows
+    from mlops_assets.core.registry import ModelVersion
     from mlops_assets.vocabulary import Model, UseCase
 
 #: By problem, the one that is shown first where it has an estimate.
@@ -68,13 +69,13 @@ class EstimateRow:
     status: str
     reason: str
     unchanged: float | None
-    realised: float | None
-    realised_n: int
-    validated: bool
-    mae: float | None
-    bias: float | None
-    coverage: float | None
-    windows: int
+    realised: float | None = None
+    realised_n: int = 0
+    validated: bool = False
+    mae: float | None = None
+    bias: float | None = None
+    coverage: float | None = None
+    windows: int = 0
 
 
 def update(
@@ -109,9 +110,11 @@ def measure_range(
         Of the snapshots, beside which a version's reference rows are.
     """
     windows = window_rows.closed(con, use_case, model, start, end)
+    stored = read(con, model, first=start)
     before = read(con, model, before=start)
     for window in windows:
-        before += _window(con, model, window, folder, before)
+        made = [row for row in stored if row.window_end == window.closes]
+        before += _window(con, model, window, folder, before, made)
     return [row for row in before if row.window_end >= start]
 
 
@@ -172,76 +175,85 @@ def _window(
     window: Window,
     folder: Path,
     before: Sequence[EstimateRow],
+    stored: Sequence[EstimateRow],
 ) -> list[EstimateRow]:
     from mlops_assets.core import registry
 
     version = registry.get(con, model.name, window.version)
-    reference = reference_rows.read(folder, model, version, "holdout")
-    if reference is None:
-        return []
     rows = window_rows.load(con, model, version, window)
+    # Captured rows never change, and labels, which come later, are not estimated from.
+    estimated = [row for row in stored if (row.version, row.n) == (window.version, len(rows))]
+    if not estimated:
+        estimated = _estimated(model, window, version, rows, folder)
     realised = (
         metrics.compute(model.problem, rows.scored.take(rows.labelled))
         if rows.labelled.any()
         else {}
     )
-    unchanged = metrics.compute(model.problem, reference.scored)
-    known = Sample(reference.scored, reference.features, reference.day)
-    now = Sample(rows.scored, rows.features, rows.day)
     made = []
-    for method in METHODS[model.problem]:
-        errors = {
-            metric: _error(model, before, method, metric, unchanged.get(metric))
-            for metric in unchanged
-        }
-        for found in estimate(fit(model.problem, known, method), now, errors=errors):
-            made.append(
-                EstimateRow(
-                    model=model.name,
-                    version=window.version,
-                    window_start=window.opens,
-                    window_end=window.closes,
-                    realised=_known(realised.get(found.metric)),
-                    realised_n=int(rows.labelled.sum()),
-                    unchanged=_known(unchanged.get(found.metric)),
-                    **_columns(found),
-                )
+    for row in estimated:
+        error = _error(model, before, row)
+        made.append(
+            replace(
+                row,
+                realised=_known(realised.get(row.metric)),
+                realised_n=int(rows.labelled.sum()),
+                reason=row.reason if row.value is None else error.reason,
+                validated=row.value is not None and error.validated,
+                mae=_known(error.mae),
+                bias=_known(error.bias),
+                coverage=_known(error.coverage),
+                windows=error.windows,
             )
+        )
     return made
 
 
-def _error(
-    model: Model, before: Sequence[EstimateRow], method: str, metric: str, usual: float | None
-) -> ValidatedError:
-    """Return a method's error so far; what it may be is the worsening one wants to see."""
+def _estimated(
+    model: Model, window: Window, version: ModelVersion, rows: WindowRows, folder: Path
+) -> list[EstimateRow]:
+    """Return what each method estimates, before anything is known of how near it is."""
+    reference = reference_rows.read(folder, model, version, "holdout")
+    if reference is None:
+        return []
+    unchanged = metrics.compute(model.problem, reference.scored)
+    known = Sample(reference.scored, reference.features, reference.day)
+    now = Sample(rows.scored, rows.features, rows.day)
+    return [
+        EstimateRow(
+            model=model.name,
+            version=window.version,
+            window_start=window.opens,
+            window_end=window.closes,
+            metric=found.metric,
+            method=found.method,
+            value=_known(found.value),
+            low=_known(found.low),
+            high=_known(found.high),
+            n=found.n,
+            reference_n=found.reference_n,
+            status=found.status,
+            reason=found.reason,
+            unchanged=_known(unchanged.get(found.metric)),
+        )
+        for method in METHODS[model.problem]
+        for found in estimate(fit(model.problem, known, method), now)
+    ]
+
+
+def _error(model: Model, before: Sequence[EstimateRow], now: EstimateRow) -> ValidatedError:
+    """Return the method's error so far; what it may be is the worsening one wants to see."""
+    usual = now.unchanged
     bound = None if usual is None else model.retrain.performance_drop * abs(usual)
     return validate(
         [
             Matured(*(math.nan if v is None else v for v in values))
             for row in before
-            if (row.method, row.metric) == (method, metric)
+            if (row.method, row.metric) == (now.method, now.metric)
             for values in [(row.value, row.low, row.high, row.realised, row.unchanged)]
         ],
         bound,
     )
-
-
-def _columns(found: Estimate) -> dict[str, object]:
-    error = found.error
-    return {
-        "metric": found.metric,
-        "method": found.method,
-        "value": _known(found.value),
-        "low": _known(found.low),
-        "high": _known(found.high),
-        "n": found.n,
-        "reference_n": found.reference_n,
-        "status": found.status,
-        "reason": found.reason or error.reason,
-        "validated": found.validated,
-        **{name: _known(asdict(error)[name]) for name in ("mae", "bias", "coverage")},
-        "windows": error.windows,
-    }
 
 
 def _known(number: float | None) -> float | None:

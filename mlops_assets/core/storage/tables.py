@@ -284,6 +284,34 @@ CREATE TABLE IF NOT EXISTS monitoring.estimates (
     coverage DOUBLE,
     windows BIGINT NOT NULL
 );
+CREATE TABLE IF NOT EXISTS monitoring.excess_loss (
+    model VARCHAR NOT NULL,
+    version INTEGER NOT NULL,
+    day DATE NOT NULL,
+    metric VARCHAR NOT NULL,        -- whose row losses are meant
+    n BIGINT NOT NULL,
+    total DOUBLE NOT NULL,          -- of the losses beyond what rows like these cost in the holdout
+    squares DOUBLE NOT NULL,
+    foreign_rows BIGINT NOT NULL,   -- left out: the holdout has none like them
+    uncertain DOUBLE NOT NULL       -- standard error of what was expected
+);
+CREATE TABLE IF NOT EXISTS monitoring.findings (
+    model VARCHAR NOT NULL,
+    version INTEGER NOT NULL,
+    window_start DATE NOT NULL,
+    window_end DATE NOT NULL,       -- inclusive; the day on which the window closed
+    question VARCHAR NOT NULL,      -- rows_moved, concept_changed, worst_slice, largest_error
+    method VARCHAR NOT NULL,
+    subject VARCHAR NOT NULL,       -- a slice in words, the id of a prediction; '': the window
+    value DOUBLE,
+    threshold DOUBLE,
+    null_quantile DOUBLE,
+    adjusted_p DOUBLE,
+    n BIGINT NOT NULL,
+    alarm BOOLEAN NOT NULL,
+    status VARCHAR NOT NULL,
+    details JSON NOT NULL
+);
 CREATE TABLE IF NOT EXISTS monitoring.feature_consistency (
     model VARCHAR NOT NULL,
     version INTEGER NOT NULL,       -- that made the predictions

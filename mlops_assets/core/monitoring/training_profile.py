@@ -9,10 +9,12 @@ belongs in ``drift_methods``, the reports over days in ``drift``.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.core.drift_methods import Profile, compare, profile
+from mlops_assets.core.models.importance import spread
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -114,29 +116,44 @@ def make(
 def _usual(
     frame: pd.DataFrame, whole: Profile, policy: DriftPolicy, days: np.ndarray | None
 ) -> tuple[int, dict[str, float]]:
-    import numpy as np
 
     if days is None or not len(days):
         return 0, {}
-    window = (days - days.min()) // policy.window
-    count = int(window.max()) + 1
-    if count < LEAST_WINDOWS:
-        return count, {}
+    rows = _windows((days - days.min()) // policy.window)
+    if len(rows) < LEAST_WINDOWS:
+        return len(rows), {}
     usual = dict.fromkeys(whole.columns, 0.0)
-    for number in range(count):
+    by_chance: dict[str, float] = {}
+    for own in rows:
         report = compare(
             whole,
-            frame.iloc[np.flatnonzero(window == number)],
+            frame.iloc[own],
             methods=[],
             decide=policy.decide,
-            alpha=policy.alpha,
+            alpha=None if by_chance else policy.alpha,
             threads=1,
         )
         for shift in report.columns:
             found = shift.decision
-            if found is not None and found.value is not None and found.null_quantile is not None:
-                # The window is part of the whole, so that it lies a little nearer to it than
-                # the same window would if it came later.
-                beyond = found.value if found.value > found.null_quantile else 0.0
-                usual[shift.column] = max(usual[shift.column], beyond)
-    return count, usual
+            if found is None or found.value is None:
+                continue
+            if found.null_quantile is not None:
+                by_chance[shift.column] = found.null_quantile
+            # The window is part of the whole, so that it lies a little nearer to it than the
+            # same window would if it came later.
+            if found.value > by_chance.get(shift.column, math.inf):
+                usual[shift.column] = max(usual[shift.column], found.value)
+    return len(rows), usual
+
+
+def _windows(window: np.ndarray) -> list[np.ndarray]:
+    """Return row numbers of each window, as many of each, so that chance gives each the same.
+
+    A window of which there is less than half, at an end, is left out.
+    """
+    import numpy as np
+
+    counts = np.bincount(window)
+    whole = np.flatnonzero(counts >= max(np.median(counts) / 2, 1))
+    least = int(counts[whole].min()) if len(whole) else 0
+    return [np.flatnonzero(window == n)[spread(int(counts[n]), least)] for n in whole]

@@ -9,7 +9,7 @@ export DAGSTER_HOME := $(CURDIR)/data/dagster_home
 export OMP_WAIT_POLICY := PASSIVE
 HOME_READY := data/dagster_home/dagster.yaml
 
-.PHONY: demo ui test bench bench-point-in-time bench-feast-correctness bench-digest bench-registry bench-gate bench-drift bench-drift-parity bench-drift-false-alarms bench-estimation bench-estimation-parity check format lock clean help
+.PHONY: demo ui test bench bench-point-in-time bench-feast-correctness bench-digest bench-registry bench-gate bench-drift bench-drift-parity bench-drift-false-alarms bench-estimation bench-estimation-parity bench-attention bench-quality bench-multivariate bench-concept-parity check format lock clean help
 
 help:
 	@echo "make demo    replay the flights of 2013 through the whole graph"
@@ -75,6 +75,24 @@ bench-estimation: $(READY)
 # Ask NannyML anew for the golden values of CBPE that the tests compare with.
 bench-estimation-parity: $(READY)
 	$(BIN)/python -m mlops_assets_tests.benchmarks.estimation_peer
+
+# Shifted columns ranked, bad slices searched for, quiet weeks, seconds: docs/attention.md.
+bench-attention: $(READY)
+	$(BIN)/python -m mlops_assets_tests.benchmarks.bench_attention
+
+# Twelve ways in which data break, ordinary days, and what drift says of either: docs/quality.md.
+bench-quality: $(READY)
+	$(BIN)/python -m mlops_assets_tests.benchmarks.bench_quality
+
+# Alarms in unchanged rows and unchanged years, changes that are found, flights: docs/multivariate.md.
+bench-multivariate: $(READY)
+	$(BIN)/python -m mlops_assets_tests.benchmarks.multivariate_false_alarms
+	$(BIN)/python -m mlops_assets_tests.benchmarks.concept_false_alarms
+	$(BIN)/python -m mlops_assets_tests.benchmarks.shift_flights
+
+# Ask River anew for the golden detections that the tests compare with.
+bench-concept-parity: $(READY)
+	$(BIN)/python -m mlops_assets_tests.benchmarks.concept_peer
 
 check: $(READY) $(HOME_READY)
 	$(BIN)/ruff format --check .

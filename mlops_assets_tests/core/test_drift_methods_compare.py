@@ -52,6 +52,19 @@ def test_a_stored_reference_gives_the_same_alarms_after_its_rows_are_gone(con):
         assert report.of(name).of("psi").value == exact.of(name).of("psi").value
 
 
+def test_a_profile_of_sixteen_columns_is_small_enough_to_be_kept_with_each_version():
+    random = np.random.default_rng(1)
+    numeric = {f"x{i}": random.lognormal(size=30_000) for i in range(12)}
+    text = {f"c{i}": random.integers(0, 10 ** (i + 1), 30_000).astype(str) for i in range(4)}
+    made = profile(pd.DataFrame(numeric | text))
+    stored = json.dumps(made.to_json(), allow_nan=False)
+    assert len(stored) < 250_000  # 12 of full precision, and 2,000 named categories of 10,000
+    assert len(json.dumps(profile(pd.DataFrame(numeric)).to_json())) < 180_000
+    assert Profile.from_json(json.loads(stored)).to_json() == made.to_json()
+    with pytest.raises(ValueError, match="make the profile anew"):
+        Profile.from_json(json.loads(stored) | {"format": "another"})
+
+
 def test_a_profile_is_the_same_from_a_frame_and_a_relation(con):
     assert profile(REFERENCE).to_json() == profile(con.table("reference")).to_json()
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mlops_assets.core.drift_methods import compare, null_laws
+from mlops_assets.core.drift_methods import compare, draws, null_laws
 from mlops_assets.core.drift_methods.cells import Counts, of_quantiles
 from mlops_assets.core.drift_methods.columns import numbers
 from mlops_assets.core.drift_methods.methods import OWN
@@ -59,18 +59,54 @@ def test_p_is_uniform_or_larger_by_every_method(column):
         assert sum(below) <= 17, method
 
 
-def test_draws_are_the_multivariate_hypergeometric_law():
-    joint = np.array([4.0, 30.0, 200.0, 1_000.0, 800.0])
-    m = 500.0
-    for exact_below in (0.0, 10.0, 1e9):  # all normal, mixed, all exact
-        drawn = null_laws._drawn(joint, m, exact_below)
-        assert drawn.sum(axis=1) == pytest.approx(np.full(null_laws.DRAWS, m), abs=6)
-        law = stats.multivariate_hypergeom(joint.astype(int), int(m))
-        error = 4 * np.sqrt(np.diag(law.cov()) / null_laws.DRAWS)
-        assert (np.abs(drawn.mean(axis=0) - law.mean()) <= error + 0.1).all()
-        assert np.cov(drawn.T) == pytest.approx(law.cov(), rel=0.15, abs=4)
-        assert (drawn >= 0).all()
-        assert (drawn <= joint).all()
+@pytest.mark.parametrize(
+    ("joint", "m"),
+    [
+        ([4.0, 30.0, 200.0, 3_000.0, 1_800.0], 500.0),  # exact where few are expected
+        ([4.0, 30.0, 200.0, 3_000.0, 1_800.0], 4_700.0),  # the smaller side is the reference
+        ([900.0, 950.0, 1_000.0, 450.0, 4_600.0], 30.0),  # picked
+        ([4_900.0, 350.0, 300.0, 450.0, 400.0], 6_370.0),  # picked for the reference
+        ([400.0, 350.0, 300.0, 450.0, 400.0], 700.0),  # shuffled
+    ],
+)
+def test_draws_are_the_multivariate_hypergeometric_law(joint, m):
+    cells = np.array(joint)
+    drawn = draws.in_cells(cells, m)
+    assert drawn.sum(axis=1) == pytest.approx(np.full(draws.DRAWS, m), abs=1e-3)
+    law = stats.multivariate_hypergeom(cells.astype(int), int(m))
+    error = 4 * np.sqrt(np.diag(law.cov()) / draws.DRAWS)
+    assert (np.abs(drawn.mean(axis=0) - law.mean()) <= error + 0.1).all()
+    assert np.cov(drawn.T) == pytest.approx(law.cov(), rel=0.15, abs=4)
+    assert (drawn >= 0).all()
+    assert (drawn <= cells).all()
+
+
+@pytest.mark.parametrize("m", [300.0, 5_000.0])
+def test_draws_at_ends_of_cells_are_those_of_the_cells(m):
+    cells = np.array([3.0, 60.0, 2_000.0, 5_000.0, 900.0, 12_000.0, 30.0, 1.0])
+    exact = np.random.default_rng(1).multivariate_hypergeometric(
+        cells.astype(int), int(m), draws.DRAWS
+    )
+    upto, before = np.cumsum(cells)[:-1], cells.sum()
+    deviation = np.cumsum(exact, axis=1)[:, :-1] - m * upto / before
+    expected = np.abs(deviation).T * (1 / m + 1 / (before - m))
+    drawn = draws.apart_at_ends(cells, m)
+    assert drawn.mean(axis=1) == pytest.approx(expected.mean(axis=1), rel=0.1, abs=2e-5)
+    assert np.cov(drawn) == pytest.approx(np.cov(expected), rel=0.2, abs=2e-6)
+
+
+@pytest.mark.parametrize("sizes", [(3_000, 3_000), (30_000, 800)])
+def test_where_the_law_is_taken_from_the_books_draws_say_the_same(sizes, monkeypatch):
+    random = np.random.default_rng(2)
+    shares = np.full(10, 0.1)
+    sides = [random.multinomial(size, shares).astype(float) for size in sizes]
+    methods = ["psi", "jensen_shannon", "hellinger", "chi_square"]
+    by_law = null_laws.on_counts(Counts(*sides), methods, 0.05)
+    monkeypatch.setattr(null_laws, "BY_LAW", math.inf)
+    drawn = null_laws.on_counts(Counts(*sides), methods, 0.05)
+    for name in methods:
+        assert by_law[name].p == pytest.approx(drawn[name].p, rel=0.1)
+        assert by_law[name].null_quantile == pytest.approx(drawn[name].null_quantile, rel=0.03)
 
 
 def test_two_cells_have_the_p_of_fishers_exact_test():
@@ -98,11 +134,11 @@ def test_far_in_the_tail_p_goes_on_falling_at_the_laws_rate():
 
 def test_columns_of_one_size_share_their_draws():
     r = np.random.default_rng(1)
-    null_laws._drawn_steps.cache_clear()
+    draws._apart_at_ends.cache_clear()
     for draw in (r.normal, r.exponential, r.lognormal):
         pair = [numbers(draw(size=size)) for size in (900, 400)]
         null_laws.on_ranks(of_quantiles(*pair), 0.05)
-    assert null_laws._drawn_steps.cache_info().misses == 1
+    assert draws._apart_at_ends.cache_info().misses == 1
 
 
 def test_billions_of_rows_can_be_judged():

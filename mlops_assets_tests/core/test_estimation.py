@@ -211,14 +211,8 @@ def test_weights_are_the_ratio_of_densities():
     now = pd.DataFrame(
         {"x": rng.normal(0.5, 1, 20_000), "kind": rng.choice(["a", "b"], 20_000, p=[0.8, 0.2])}
     )
-    plain = np.full(20_000, 0.5)
-    columns = density.columns(
-        Sample(Scored(plain > 0, plain > 0, plain), past),
-        Sample(Scored(plain > 0, plain > 0, plain), now),
-        density.INDEPENDENT,
-    )
-    scores = (plain[:, None], plain[:, None])
-    found = density.ratio(columns, scores, density.INDEPENDENT, least=100)
+    columns = density.columns(past, density.INDEPENDENT)
+    found = density.ratio(columns, [now["x"], now["kind"]], density.INDEPENDENT, least=100)
     truth = np.exp(0.5 * past["x"] - 0.125) * np.where(past["kind"] == "a", 1.6, 0.4)
     middle = np.abs(past["x"]) < 2
     assert np.median(np.abs(np.log(found.weights / truth))[middle]) < 0.05

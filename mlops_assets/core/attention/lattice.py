@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 SAME = 0.9
 #: Most of the rows that a slice may have: beyond, the rest is the exception.
 MOST = 0.5
+#: Least share of a slice's comparisons with other rows that are possible within blocks: a slice of
+#: whole days cannot be told from the days.
+COMPARABLE = 0.25
 
 
 @dataclass(frozen=True)
@@ -52,8 +55,11 @@ class Lattice:
         Rows of each slice, shape ``(slices,)``.
     sums
         Sum of the residual loss in each slice and block, shape ``(slices, blocks)``.
-    shares
-        Share of each slice's rows that are in each block, shape ``(slices, blocks)``.
+    compared
+        Rows of each slice and block times the share of the block's rows that are not in the slice:
+        what a comparison within the block is worth, shape ``(slices, blocks)``.
+    within
+        Rows of each slice and block over those of the block, of the same shape.
     """
 
     def __init__(
@@ -79,31 +85,36 @@ class Lattice:
         least
             Rows that a slice must have.
         least_blocks
-            Equally filled blocks that its rows must be worth.
+            Equally filled blocks that its comparisons must be worth.
         """
         import numpy as np
 
         self.columns, self.blocks, self.rows = columns, blocks, len(residual)
+        self.sizes = np.maximum(np.bincount(block, minlength=blocks), 1).astype(float)
         self._block, self._least, self._least_blocks = block.astype(np.int64), least, least_blocks
         sets = [(i,) for i in range(len(columns))]
         self._paired = {columns.index(c): None for c in pairs}
         sets += list(combinations(self._paired, 2))
         self.parts: list[Part] = []
-        ns, sums, shares, at = [], [], [], 0
+        ns, sums, within, compared, at = [], [], [], [], 0
         self._marginal: dict[int, np.ndarray] = {}
         for chosen in sets:
             counted, added = self._counted(chosen, residual, None)
             by_block = self._over(chosen, counted).reshape(-1, blocks)
             n = by_block.sum(axis=1)
-            kept = np.flatnonzero(self._eligible(chosen, n, by_block))
+            share = by_block / self.sizes
+            worth = by_block * (1 - share)
+            kept = np.flatnonzero(self._eligible(chosen, n, worth))
             self.parts.append(Part(chosen, kept, at))
             ns.append(n[kept])
             sums.append(self._over(chosen, added).reshape(len(n), blocks)[kept])
-            shares.append((by_block[kept] / n[kept, None]).astype(np.float32))
+            within.append(share[kept].astype(np.float32))
+            compared.append(worth[kept].astype(np.float32))
             at += len(kept)
         self.n = np.concatenate(ns) if ns else np.zeros(0)
         self.sums = np.concatenate(sums) if sums else np.zeros((0, blocks))
-        self.shares = np.concatenate(shares) if shares else np.zeros((0, blocks), np.float32)
+        self.within = np.concatenate(within) if within else np.zeros((0, blocks), np.float32)
+        self.compared = np.concatenate(compared) if within else np.zeros((0, blocks), np.float32)
         self.width = np.concatenate([np.full(len(p.kept), len(p.columns)) for p in self.parts])
 
     def __len__(self) -> int:
@@ -181,15 +192,14 @@ class Lattice:
             return np.swapaxes(found, 0, 1)
         return found
 
-    def _eligible(
-        self, chosen: tuple[int, ...], n: np.ndarray, by_block: np.ndarray
-    ) -> np.ndarray:
+    def _eligible(self, chosen: tuple[int, ...], n: np.ndarray, worth: np.ndarray) -> np.ndarray:
         import numpy as np
 
         fits = (n >= self._least) & (n <= MOST * self.rows)
+        possible = worth.sum(axis=1)
+        fits &= possible >= COMPARABLE * n * (1 - n / self.rows)
         if self._least_blocks:
-            squares = np.einsum("sb,sb->s", by_block, by_block)
-            fits &= n**2 >= self._least_blocks * squares
+            fits &= possible**2 >= self._least_blocks * np.einsum("sb,sb->s", worth, worth)
         if len(chosen) == 1:
             return fits
         alone = [self._alone(column) for column in chosen]

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mlops_assets.core.attention import chance
-from mlops_assets.core.models.metrics import standard_error
-from mlops_assets.core.promotion.differences import block_contributions
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,14 +30,14 @@ class _Families:
 
     @classmethod
     def of(
-        cls, by_block: np.ndarray, variance: np.ndarray, width: np.ndarray, alpha: float
+        cls, found: chance.Contributions, variance: np.ndarray, width: np.ndarray, alpha: float
     ) -> _Families:
         import numpy as np
 
         return cls(
             {
                 int(of): chance.largest_by_chance(
-                    by_block[width == of], variance[width == of], _SEED
+                    found.where(width == of), variance[width == of], _SEED
                 )
                 for of in np.unique(width)
             },
@@ -65,10 +63,14 @@ def chosen_slices(
     residual: np.ndarray,
     block: np.ndarray,
     noise: chance.Noise,
+    dependent: bool,
     k: int,
     alpha: float,
 ) -> list[tuple[int, float]]:
-    """Return the numbers of up to ``k`` slices that say different things, and their p-values."""
+    """Return the numbers of up to ``k`` slices that say different things, and their p-values.
+
+    ``dependent`` says whether rows of a block are.
+    """
     import numpy as np
 
     if len(lattice) == 0:
@@ -76,14 +78,13 @@ def chosen_slices(
     left = residual.copy()
     chosen: list[tuple[int, float]] = []
     taken: list[np.ndarray] = []
-    families = variance = None
     for _ in range(2 * k):
         of_blocks = np.bincount(block, weights=left, minlength=lattice.blocks)
-        by_block = chance.contributions(lattice.sums, lattice.n, of_blocks, noise)
-        if families is None or variance is None:
-            variance = chance.usual(by_block, lattice.parts)
-            families = _Families.of(by_block, variance, lattice.width, alpha)
-        sure = chance.evidence(by_block, lattice.n, noise, variance)
+        found = chance.Contributions.of(lattice, of_blocks, noise, dependent)
+        variance = chance.usual(found, lattice.parts)
+        # Anew each time: what was found no longer hides what chance gives to the others.
+        families = _Families.of(found, variance, lattice.width, alpha)
+        sure = chance.evidence(found, noise, variance)
         above = sure - families.bound(lattice.width)
         best = int(np.where(above > 0, sure, -math.inf).argmax())
         if not above[best] > 0:
@@ -95,7 +96,7 @@ def chosen_slices(
         if len(chosen) == k:
             break
         taken.append(mask)
-        excess = float(left[mask].mean() - left[~mask].mean())
+        excess, _ = excess_within(left, mask, block)
         left[mask] -= excess
         lattice.level(mask, excess)
     return chosen
@@ -138,22 +139,50 @@ def _within(
     """Return how many standard errors the narrowed part of a slice is above the rest of it."""
     import numpy as np
 
-    loss, inside = residual[kept], narrowed[kept]
-    if not inside.any() or inside.all():
+    loss, inside, within = residual[kept], narrowed[kept], block[kept]
+    apart, by_block = excess_within(loss, inside, within)
+    if math.isnan(apart):
         return 0.0
-    apart, parts = difference(loss, inside)
-    error = max(standard_error(parts), standard_error(block_contributions(parts, block[kept])))
-    return apart / error if np.isfinite(error) and error > 0 else 0.0
+    by_row = math.sqrt(chance.noise_of(loss, within).variance / float(by_block[1].sum()))
+    error = float(np.fmax(by_row, jackknife(*by_block)[0]))
+    return apart / error if error > 0 else 0.0
 
 
-def difference(loss: np.ndarray, inside: np.ndarray) -> tuple[float, np.ndarray]:
-    """Return mean inside minus mean outside, and what each row contributes to its variance."""
+def excess_within(
+    loss: np.ndarray, inside: np.ndarray, block: np.ndarray
+) -> tuple[float, tuple[np.ndarray, np.ndarray]]:
+    """Return the mean difference of rows inside to those outside, of the same blocks.
+
+    And what it is made of, by block: summed differences, and what they are worth in rows. NaN
+    where no block has both.
+    """
     import numpy as np
 
-    n = int(inside.sum())
-    mean, rest = float(loss[inside].mean()), float(loss[~inside].mean())
-    parts = np.where(inside, (loss - mean) / n, (rest - loss) / (len(loss) - n))
-    return mean - rest, parts
+    rows = np.bincount(block)
+    sizes = np.maximum(rows, 1)
+    mine = np.bincount(block[inside], minlength=len(rows))
+    means = np.bincount(block, weights=loss) / sizes
+    above = np.bincount(block[inside], weights=loss[inside], minlength=len(rows)) - mine * means
+    worth = mine * (1 - mine / sizes)
+    total = float(worth.sum())
+    return float(above.sum()) / total if total > 0 else math.nan, (above, worth)
+
+
+def jackknife(above: np.ndarray, worth: np.ndarray) -> tuple[float, int]:
+    """Return the standard error of a difference within blocks, leaving out one at a time.
+
+    And the number of blocks that it is of; NaN of fewer than two.
+    """
+    import numpy as np
+
+    there = worth > 0
+    units = int(there.sum())
+    if units < 2:
+        return math.nan, units
+    mine, rows = above[there], worth[there]
+    without = (mine.sum() - mine) / (rows.sum() - rows)
+    apart = without - mine.sum() / rows.sum()
+    return math.sqrt((units - 1) / units * float(np.sum(apart**2))), units
 
 
 def _alike(one: np.ndarray, other: np.ndarray) -> bool:

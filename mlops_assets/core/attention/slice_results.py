@@ -33,8 +33,9 @@ class WorstSlice:
     mean, rest
         Mean loss in the slice, and of all other rows.
     excess, low, high
-        ``mean - rest`` with its interval: by day where days are given. The slice was chosen for
-        being bad, so that this is what these rows show and somewhat more than what new ones will.
+        ``mean - rest`` with its interval; where days are given, over the rest of the same days,
+        and by day. The slice was chosen for being bad, so that this is what these rows show and
+        somewhat more than what new ones will.
     p
         Adjusted over all slices that were searched.
     explained

@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Any, cast
 from mlops_assets.core.attention import chance
 from mlops_assets.core.attention.coding import Coded, code
 from mlops_assets.core.attention.lattice import Lattice
-from mlops_assets.core.attention.selection import chosen_slices, difference
+from mlops_assets.core.attention.selection import chosen_slices, excess_within, jackknife
 from mlops_assets.core.attention.slice_results import SearchStatus, SliceSearch, WorstSlice
-from mlops_assets.core.models.metrics import standard_error, t_bounds
-from mlops_assets.core.promotion.differences import block_contributions
+from mlops_assets.core.models.metrics import t_bounds
 
 if TYPE_CHECKING:
     import duckdb
@@ -25,6 +24,8 @@ if TYPE_CHECKING:
 
 #: Least rows of a slice, and least share of the rows.
 LEAST_ROWS, LEAST_SHARE = 50, 0.02
+#: Equally filled days that the rows of a slice must be worth: fewer say nothing of other days.
+LEAST_DAYS = 5
 #: Blocks of days, or of random rows where days are not known.
 MOST_BLOCKS, RANDOM_BLOCKS = 32, 16
 #: Columns that are paired, the first that are given.
@@ -59,8 +60,10 @@ def worst_slices(
     columns
         To slice by, those worth pairing first; by default all but ``loss`` and ``day``.
     day
-        Of each row. Rows of one day are then not taken as independent, neither in p-values nor in
-        intervals; it takes 6 days to name a slice. ``None``: rows are independent.
+        Of each row. Rows are then compared with others of their day only, and those of one day
+        are not taken as independent, neither in p-values nor in intervals. It takes 6 days to
+        name a slice, and its own rows must be worth 5 equally filled ones. More than
+        ``MOST_BLOCKS`` days are taken together. ``None``: rows are independent.
     k
         Most slices that are told.
     alpha
@@ -129,12 +132,13 @@ def worst_slices(
     cut = [c for c in coded if isinstance(c, Coded)]
     skipped = tuple(c for c in coded if isinstance(c, str))
     paired = [c for c in cut if len(c.coarse)][:MOST_PAIRED]
-    noise = chance.noise_of(clipped)
     block, blocks = _blocks(days, n_days, rows)
+    noise = chance.noise_of(clipped, block)
     residual = clipped - clipped.mean()
     with threadpool_limits(1, user_api="blas"):  # many small products, which threads slow down
-        lattice = Lattice(cut, paired, residual, block, blocks, least)
-        chosen = chosen_slices(lattice, residual, block, noise, k, alpha)
+        spread = 0.0 if days is None else min(LEAST_DAYS, blocks - 1)
+        lattice = Lattice(cut, paired, residual, block, blocks, least, spread)
+        chosen = chosen_slices(lattice, residual, block, noise, days is not None, k, alpha)
     about = {
         "searched": len(lattice),
         "columns": tuple(c.name for c in cut),
@@ -144,7 +148,8 @@ def worst_slices(
     if len(lattice) == 0:
         return found("no_columns", "no column has two values with enough rows", **about)
     told = [
-        _measured(lattice, number, p, losses, days, expected, confidence) for number, p in chosen
+        _measured(lattice, number, p, losses, days, block, expected, confidence)
+        for number, p in chosen
     ]
     return found("searched", slices=tuple(s for s in told if s.excess > 0), **about)
 
@@ -155,18 +160,18 @@ def _measured(
     p: float,
     losses: np.ndarray,
     days: np.ndarray | None,
+    block: np.ndarray,
     expected: float | None,
     confidence: float,
 ) -> WorstSlice:
     import numpy as np
 
     mask = np.logical_and.reduce(lattice.masks(number))
-    excess, parts = difference(losses, mask)
     if days is None:
-        units, error = len(losses), standard_error(parts)
+        excess, error, units = _difference(losses, mask)
     else:
-        units = int(days.max()) + 1
-        error = standard_error(block_contributions(parts, days))
+        excess, by_block = excess_within(losses, mask, block)
+        error, units = jackknife(*by_block)
     low, high = t_bounds(excess, error, units, confidence)
     n, total = int(mask.sum()), float(losses.sum())
     increase = 0.0 if expected is None else total - expected * len(losses)
@@ -185,6 +190,13 @@ def _measured(
         of_increase=(mine - (expected or 0.0) * n) / increase if increase > 0 else None,
         days=None if days is None else len(np.unique(days[mask])),
     )
+
+
+def _difference(losses: np.ndarray, inside: np.ndarray) -> tuple[float, float, int]:
+    """Return mean inside minus mean outside, its standard error and the rows it is of."""
+    mine, rest = losses[inside], losses[~inside]
+    variance = mine.var(ddof=1) / len(mine) + rest.var(ddof=1) / len(rest)
+    return float(mine.mean() - rest.mean()), float(variance**0.5), len(losses)
 
 
 def _blocks(days: np.ndarray | None, n_days: int | None, rows: int) -> tuple[np.ndarray, int]:

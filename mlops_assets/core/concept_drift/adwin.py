@@ -64,12 +64,8 @@ class Adwin:
         self.evidence = 0.0
         #: Of each size, from single updates on, the oldest bucket first.
         self._sizes: list[list[Aggregate]] = [[]]
-
-    @property
-    def window(self) -> Aggregate | None:
-        """What is in the window; ``None`` before the first update."""
-        kept = [one for size in reversed(self._sizes) for one in size]
-        return reduce(add, kept) if kept else None
+        #: What is in the window; ``None`` before the first update.
+        self.window: Aggregate | None = None
 
     @property
     def bucket_sizes(self) -> list[int]:
@@ -80,7 +76,9 @@ class Adwin:
     def update(self, item: Aggregate | float) -> Change | None:
         """Take the next value, or the next aggregate; return a change if it shows one."""
         self.updates += 1
-        self._sizes[0].append(item if isinstance(item, Aggregate) else Aggregate.of_value(item))
+        one = item if isinstance(item, Aggregate) else Aggregate.of_value(item)
+        self._sizes[0].append(one)
+        self.window = one if self.window is None else self.window + one
         self._merge()
         if self.updates % self.clock:
             return None
@@ -93,7 +91,7 @@ class Adwin:
             found = Change(
                 at=self.updates,
                 since=self.updates - sum(self.bucket_sizes) + 1,
-                rise=after.mean > before.mean,
+                rise=bool(after.mean > before.mean),
                 before=before.mean if found is None else found.before,
                 after=after.mean,
             )
@@ -113,23 +111,22 @@ class Adwin:
         """Return both parts of the first cut, from the oldest on, that chance does not explain."""
         kept = [one for size in reversed(self._sizes) for one in size]
         self.evidence = 0.0
-        if len(kept) < 2:
-            return None
-        window = reduce(add, kept)
+        window = self.window
         # Below e values the logarithm of the logarithm would make the bound a lax one.
-        if window.n <= max(self.warm_up, math.e):
+        if window is None or len(kept) < 2 or window.n <= max(self.warm_up, math.e):
             return None
         log_of = math.log(2 * math.log(window.n) / self.delta)
+        spread, least = 2 * window.variance * log_of, 2 / 3 * self.span * log_of
         n0, total0, total = 0.0, 0.0, window.n * window.mean
         for at, one in enumerate(kept[:-1]):
             n0 += one.n
             total0 += one.n * one.mean
             n1 = window.n - n0
             inverse = 1 / n0 + 1 / n1
-            bound = math.sqrt(2 * inverse * window.variance * log_of)
-            bound += 2 / 3 * self.span * inverse * log_of
+            bound = math.sqrt(spread * inverse) + least * inverse
             apart = abs(total0 / n0 - (total - total0) / n1)
-            self.evidence = max(self.evidence, apart / bound if bound > 0 else 0.0)
+            if bound > 0 and apart > self.evidence * bound:
+                self.evidence = apart / bound
             if apart > bound:
                 return reduce(add, kept[: at + 1]), reduce(add, kept[at + 1 :])
         return None
@@ -141,6 +138,7 @@ class Adwin:
                 break
         while len(self._sizes) > 1 and not self._sizes[-1]:
             self._sizes.pop()
+        self.window = reduce(add, [one for size in reversed(self._sizes) for one in size])
 
     def to_dict(self) -> dict[str, Any]:
         """Return parameters and state as plain values, to be stored and continued from."""
@@ -151,6 +149,7 @@ class Adwin:
             "clock": self.clock,
             "warm_up": self.warm_up,
             "updates": self.updates,
+            "window": None if self.window is None else plain(self.window),
             "sizes": [[plain(one) for one in size] for size in self._sizes],
         }
 
@@ -164,7 +163,8 @@ class Adwin:
             If this is the state of something else.
         """
         made = cls(**parameters(state, "delta", "buckets", "span", "clock", "warm_up"))
-        kept = parameters(state, "updates", "sizes")
+        kept = parameters(state, "updates", "window", "sizes")
         made.updates = kept["updates"]
+        made.window = None if kept["window"] is None else Aggregate(*kept["window"])
         made._sizes = [[Aggregate(*one) for one in size] for size in kept["sizes"]]
         return made

@@ -40,13 +40,14 @@ class Aggregate:
         """
         if not n > 0:
             raise ValueError(f"an aggregate is of at least one value, not of {n}")
+        n, total = float(n), float(total)
         mean = total / n
-        return cls(n, mean, max(total_of_squares - total * mean, 0.0))
+        return cls(n, mean, max(float(total_of_squares) - total * mean, 0.0))
 
     @classmethod
     def of_value(cls, value: float) -> Aggregate:
         """Return the aggregate of one value."""
-        return cls(1.0, value)
+        return cls(1.0, float(value))
 
     def __add__(self, other: Aggregate) -> Aggregate:
         """Return the aggregate of both, by Chan, Golub and LeVeque's (1979) formula."""

@@ -3,7 +3,7 @@
 Harder rows raise a model's loss without anything being wrong with what it has learnt. What remains
 of the loss when the loss of the reference's rows of the same kind is taken off is the *excess*:
 its mean stays at 0 however the mix of rows changes, as long as the label depends on the features
-as it did. The kind of a row is its prediction and its features, each as a broken line of eight
+as it did. The kind of a row is its prediction and its features, each as a broken line of ten
 pieces or its categories, added up; for classes, what the score itself expects (``under_score``)
 comes first and only the rest is learnt. An expectation that depends on two features together in
 ways that neither prediction nor score know is not held fixed.
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 #: Parts of the reference's time that are left out in turn.
 PARTS = 5
 #: Of the ridge, in rows.
-PENALTY = 20.0
+PENALTY = 5.0
 #: Losses of a binary score with an expectation under the score itself.
 SCORE_LOSSES = ("log_loss", "brier")
 
@@ -181,18 +181,15 @@ def fit(reference: Losses) -> tuple[ExpectedLoss, list[Unit]]:
         To take the excess of later rows with.
     list of Unit
         The excess of the reference's days, each expected from the other parts of its time: how
-        much days vary where nothing has changed.
-
-    Raises
-    ------
-    ValueError
-        If no row has a finite loss.
+        much days vary where nothing has changed. Empty if no row has a finite loss, which a
+        ``Watch`` then says.
     """
     import numpy as np
+    from threadpoolctl import threadpool_limits
 
     known = reference.known()
     if not len(known.loss):
-        raise ValueError("no row of the reference has a finite loss: there is nothing to expect")
+        return ExpectedLoss(Lines({}, {}), np.zeros((1, 1)), 0.0, 0.0), []
     lines = Lines.of(known.features, known.prediction)
     x, foreign = lines.encoded(known.features, known.prediction)
     target = known.beyond_score()
@@ -200,16 +197,20 @@ def fit(reference: Losses) -> tuple[ExpectedLoss, list[Unit]]:
     # Parts of neighbouring days, as what days share lasts.
     part = day * min(PARTS, len(days)) // len(days)
     parts = np.unique(part)
-    products = [(x[part == one].T @ x[part == one], x[part == one].T @ target[part == one])
-                for one in parts]  # fmt: skip
     ridge = np.full(x.shape[1], PENALTY)
     ridge[0] = 1e-6
-    both = sum(own for own, _ in products)
-    towards = sum(own for _, own in products)
-    whole = np.linalg.solve(both + np.diag(ridge), towards)
-    slopes, expected = [whole], x @ whole
-    if len(parts) > 1:
+    products = []
+    # With one thread: two of a busy host wait for each other at every product.
+    with threadpool_limits(1, user_api="blas"):
+        for one in parts:
+            own = x[part == one]
+            products.append((own.T @ own, own.T @ target[part == one]))
+        both, towards = (sum(of) for of in zip(*products, strict=True))
+        whole = np.linalg.solve(both + np.diag(ridge), towards)
+        slopes, expected = [whole], x @ whole
         for one, (own, own_towards) in zip(parts, products, strict=True):
+            if len(parts) == 1:
+                break
             left = np.linalg.solve(both - own + np.diag(ridge), towards - own_towards)
             slopes.append(left)
             expected[part == one] = x[part == one] @ left

@@ -1,7 +1,7 @@
 """Rows as broken lines and categories: what an expectation is linear in.
 
-A number is a point between two of nine knots, the eighths of the reference's distribution: unlike
-bins, a number that moves within the outermost eighth is followed. Nothing here knows of losses.
+A number is a point between two of eleven knots, quantiles of the reference: unlike bins, a number
+that moves within the outermost part is followed. Nothing here knows of losses.
 """
 
 from __future__ import annotations
@@ -10,13 +10,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mlops_assets.core.drift_methods.columns import text
+from mlops_assets.core.drift_methods.statuses import Kind
+from mlops_assets.core.multivariate.canonical import Canonical, canonical
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-PIECES = 8
+#: Where the knots are, as shares of the reference's rows that lie below: close at the ends, where
+#: other rows are likely to lie.
+BELOW = (0.0, 0.01, 0.05, 0.15, 0.3, 0.5, 0.7, 0.85, 0.95, 0.99, 1.0)
 #: Categories with a constant of their own, the most frequent; the rest share one.
 VALUES = 30
 #: What the prediction is called among the columns.
@@ -46,16 +49,15 @@ class Lines:
         knots: dict[str, tuple[float, ...]] = {}
         values: dict[str, tuple[str, ...]] = {}
         for name, column in _columns(features, prediction):
-            if _is_number(column):
-                known = column[np.isfinite(column)]
-                if len(known) and known.min() < known.max():
-                    at = np.unique(np.quantile(known, np.linspace(0, 1, PIECES + 1)))
-                    knots[name] = tuple(at.tolist())
+            if column.kind is Kind.CATEGORICAL:
+                counts = np.bincount(column.values[column.values >= 0], minlength=1)
+                order = np.argsort(-counts, kind="stable")
+                values[name] = tuple(column.names[at] for at in order[: len(column.names)])
             else:
-                found, counts = np.unique(column[column != ""].astype(str), return_counts=True)
-                if len(found):
-                    order = np.argsort(-counts, kind="stable")
-                    values[name] = tuple(found[order].tolist())
+                known = column.values[np.isfinite(column.values)]
+                if len(known) and known.min() < known.max():
+                    at = np.unique(np.quantile(known, BELOW))
+                    knots[name] = tuple(at.tolist())
         return cls(knots, values)
 
     def encoded(
@@ -74,24 +76,24 @@ class Lines:
         parts = [np.ones((n, 1))]
         for name, at in self.knots.items():
             column = there.get(name)
-            if column is None or not _is_number(column):
-                column = np.full(n, np.nan)
-            known = np.isfinite(column)
-            foreign |= np.where(known, (column < at[0]) | (column > at[-1]), False)
-            parts.append(_between(column, known, np.array(at)))
+            if column is None or column.kind is Kind.CATEGORICAL or len(column.values) != n:
+                numbers = np.full(n, np.nan)
+            else:
+                numbers = column.values
+            known = np.isfinite(numbers)
+            foreign |= known & ((numbers < at[0]) | (numbers > at[-1]))
+            parts.append(_between(numbers, known, np.array(at)))
         for name, values in self.values.items():
             column = there.get(name)
-            if column is None or _is_number(column):
-                column = np.full(n, "", dtype=object)
-            place = {value: number for number, value in enumerate(values)}
-            unique, inverse = np.unique(column.astype(str), return_inverse=True)
-            # Missing ones come last but one, unknown ones have no place.
-            of_unique = np.array([-2 if v == "" else place.get(v, -1) for v in unique.tolist()])
-            found = of_unique[inverse]
-            foreign |= found == -1
             own = min(len(values), VALUES)
-            kind = np.where(found == -2, own + 1, np.minimum(found, own))
-            parts.append(np.eye(own + 2)[np.maximum(kind, 0)])
+            kind = np.full(n, own + 1)  # missing ones come last
+            if column is not None and column.kind is Kind.CATEGORICAL:
+                place = {value: number for number, value in enumerate(values)}
+                of_name = np.array([*(place.get(one, -1) for one in column.names), -2])
+                found = of_name[column.values]
+                foreign |= found == -1
+                kind = np.where(found == -2, own + 1, np.clip(found, 0, own))
+            parts.append(np.eye(own + 2)[kind])
         return np.concatenate(parts, axis=1), foreign
 
     def to_dict(self) -> dict[str, Any]:
@@ -126,27 +128,17 @@ def _between(column: np.ndarray, known: np.ndarray, at: np.ndarray) -> np.ndarra
     return near
 
 
-def _columns(features: pd.DataFrame | None, prediction: np.ndarray) -> list[tuple[str, np.ndarray]]:
-    """Return each column as floats, or as text with "" where missing."""
+def _columns(features: pd.DataFrame | None, prediction: np.ndarray) -> list[tuple[str, Canonical]]:
+    """Return the prediction and each feature; but times, which go on and are foreign at once."""
     import numpy as np
     import pandas as pd
 
-    found = [(PREDICTION, np.asarray(prediction, dtype=float))]
-    types = pd.api.types
+    found = [(PREDICTION, Canonical(Kind.NUMERIC, np.asarray(prediction, dtype=float)))]
     for name in features.columns if features is not None else ():
         series = features[name]  # pyright: ignore
-        dtype = series.dtype
-        if types.is_datetime64_any_dtype(dtype) or types.is_complex_dtype(dtype):
-            continue  # time goes on, and is foreign at once
-        if types.is_numeric_dtype(dtype) and not types.is_bool_dtype(dtype):
-            found.append((str(name), series.to_numpy(float, na_value=np.nan)))
+        if pd.api.types.is_datetime64_any_dtype(series.dtype):
             continue
-        words = [
-            "" if gone else text(value) for value, gone in zip(series, series.isna(), strict=True)
-        ]
-        found.append((str(name), np.array(words, dtype=object)))
+        column = canonical(series)
+        if column.kind not in (Kind.UNKNOWN, Kind.UNSUPPORTED):
+            found.append((str(name), column))
     return found
-
-
-def _is_number(column: np.ndarray) -> bool:
-    return column.dtype.kind == "f"

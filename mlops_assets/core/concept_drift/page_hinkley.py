@@ -55,6 +55,8 @@ class PageHinkley:
         self.rise, self.fall = rise, fall
         self.forgetting, self.warm_up = forgetting, warm_up
         self.updates = 0
+        #: The larger sum at the last look, as a multiple of the threshold.
+        self.evidence = 0.0
         self._restart()
 
     def _restart(self) -> None:
@@ -97,11 +99,13 @@ class PageHinkley:
             else:
                 since = self._since[way]
                 self._since[way] = one if not since.n else since + one
+        self.evidence = 0.0
         if self._seen.n < self.warm_up:
             return None
         ways = [way for way, looked_for in enumerate((self.rise, self.fall)) if looked_for]
         furthest = max(ways, key=lambda way: self.statistics[way])
-        return self._changed(furthest) if self.statistics[furthest] > self.threshold else None
+        self.evidence = self.statistics[furthest] / self.threshold
+        return self._changed(furthest) if self.evidence > 1 else None
 
     def _changed(self, way: int) -> Change:
         after = self._since[way]

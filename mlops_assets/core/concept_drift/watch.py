@@ -180,10 +180,6 @@ class Watch:
 
     def _verdict(self, unit: Unit) -> Verdict:
         assert self.days is not None
-        if isinstance(self._detector, PageHinkley):
-            statistic = max(self._detector.statistics) / self._detector.threshold
-        else:
-            statistic = self._detector.evidence
         told: dict[str, Any] = {}
         if self._lasting is not None:
             after = self._past[-self._lasting :]
@@ -197,7 +193,12 @@ class Watch:
                 "relative": relative,
             }
         return Verdict(
-            str(unit.when), Status.OK, evidence=statistic, n=unit.n, foreign=unit.foreign, **told
+            str(unit.when),
+            Status.OK,
+            evidence=self._detector.evidence,
+            n=unit.n,
+            foreign=unit.foreign,
+            **told,
         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 #: Most cells of a categorical column; the rest is pooled into one of them.
 MAX_CATEGORIES = 100
 #: Equally filled cells of a numeric column, apart from the tails.
-EQUAL = 64
+EQUAL = 32
 #: Rows of the smaller side that are expected in the cells of the tails, of which there are as
-#: many as that allows: drawing what falls in sparser ones took half of the time.
+#: many as that allows.
 IN_TAILS = 10
 #: Values of a side that are candidates for the end of a cell.
 CANDIDATES = 1_024
@@ -146,6 +146,6 @@ def _grid(smaller: int) -> np.ndarray:
     """Return the joint shares of rows at which cells end, ascending."""
     import numpy as np
 
-    tails = np.array([1 / 1024, 1 / 512, 1 / 256, 1 / 128])
+    tails = np.array([1 / 1024, 1 / 512, 1 / 256, 1 / 128, 1 / 64])
     tails = tails[tails * smaller >= IN_TAILS]
     return np.sort(np.concatenate([tails, np.arange(1, EQUAL + 1) / EQUAL, 1 - tails]))

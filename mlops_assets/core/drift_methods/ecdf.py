@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 #: Every how many values the coarse pass of the exact Kolmogorov-Smirnov statistic looks.
 STRIDE = 64
 #: Values of a side with all its values at which its function is read beside a sketch.
-POINTS = 8_192
+POINTS = 2_048
 #: Most pieces of the exact Wasserstein distance that are in memory at once.
 PIECES = 1 << 18
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from mlops_assets.core.drift_methods import cells, ecdf, null_laws, peers
 from mlops_assets.core.drift_methods.columns import Categories, Numbers, booleans
-from mlops_assets.core.drift_methods.distances import ON_COUNTS
+from mlops_assets.core.drift_methods.distances import ON_COUNTS, Shares
 from mlops_assets.core.drift_methods.methods import DECIDES, ON_RANKS, applies, threshold
 from mlops_assets.core.drift_methods.shifts import (
     NAMED_CATEGORIES,
@@ -42,13 +42,13 @@ class Plan:
     thresholds
         Column to the practical threshold of that method.
     alpha
-        Of the null quantiles, and of the report.
+        Of the null quantiles, and of the report; ``None``: what chance gives is not asked.
     """
 
     methods: Sequence[str]
     decide: Mapping[str, str]
     thresholds: Mapping[str, float]
-    alpha: float
+    alpha: float | None
 
     def decider(self, column: str, kind: Kind) -> str:
         """Return the method that decides a column."""
@@ -165,7 +165,12 @@ def _constant(side: Side) -> float | str | None:
 
 
 def _measured(
-    reference: Side, current: Side, kind: Kind, status: Status, wanted: list[str], alpha: float
+    reference: Side,
+    current: Side,
+    kind: Kind,
+    status: Status,
+    wanted: list[str],
+    alpha: float | None,
 ) -> tuple[list[MethodValue], bool]:
     """Return each method's value, and whether categories were pooled for it."""
     n, m = reference.n, current.n
@@ -183,15 +188,15 @@ def _measured(
             assert isinstance(current, Categories)
             counts = cells.of_categories(reference, current)
             pooled = counts.pooled
-        for name in on_counts:
-            values[name] = float(ON_COUNTS[name](counts.reference, counts.current))
-        if judged:
+        shares = Shares.of(counts.reference, counts.current)
+        values |= {name: float(ON_COUNTS[name](shares)) for name in on_counts}
+        if judged and alpha is not None:
             chances |= null_laws.on_counts(counts, on_counts, alpha)
     if on_ranks:
         assert isinstance(reference, Numbers | Sketch)
         assert isinstance(current, Numbers | Sketch)
         values |= _on_ranks(reference, current, on_ranks)
-        if judged:
+        if judged and alpha is not None:
             of_cells = null_laws.on_ranks(cells.of_quantiles(reference, current), alpha)
             if reference.std > 0:
                 raw = of_cells["wasserstein"]

@@ -1,17 +1,15 @@
-"""What chance alone gives, at the sizes at hand: draws under "nothing has changed".
+"""What chance alone gives, at the sizes at hand: how an observed value stands to the draws.
 
-Where nothing has changed, each way to share out the joint rows between reference and current
-is as likely as the one observed. So the counts of the current rows, given the joint counts of
-the cells, are multivariate hypergeometric: no distribution is assumed, ties and rare cells are
-what they are, and one set of draws serves every method on the same cells. Cells in which
-``exact_below`` or more are expected are drawn from the normal law with the same means and
-covariances.
+Where nothing has changed, each way to share out the joint rows between reference and current is
+as likely as the one observed (``draws``): no distribution is assumed, ties and rare cells are
+what they are, and one set of draws serves every method on the same cells. Where many rows are
+expected in every cell, four of the distances on counts are known to have the chi-square law, and
+nothing is drawn for them.
 
-p-values are the share of draws at or beyond what was observed. Beyond the ``TAIL`` largest
-draws the tail is continued: the squares of these distances fall off exponentially there. At a
-true probability of 0.0025, which is what a report of 20 columns asks of the first, p is between
-0.7 and 1.6 times that by the luck of the draws, and up to 2.2 times where a distance takes few
-values (measured with 200,000 others: ``make bench-drift-false-alarms``).
+p-values from draws are the share at or beyond what was observed. Beyond the ``TAIL`` largest
+draws the tail is continued: the squares of these distances fall off exponentially there. How true
+small p-values are is measured with 200,000 other draws (``make bench-drift-false-alarms``,
+``docs/drift.md``).
 
 Rows are taken as independent. Weather shared by many rows of a day moves further by chance
 than is drawn here; the practical threshold stands against that.
@@ -20,31 +18,34 @@ than is drawn here; the practical threshold stands against that.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from mlops_assets.core.drift_methods.distances import ON_COUNTS
+from mlops_assets.core.drift_methods import draws
+from mlops_assets.core.drift_methods.distances import ON_COUNTS, Shares
 
 if TYPE_CHECKING:
     import numpy as np
 
     from mlops_assets.core.drift_methods.cells import Counts
 
-DRAWS = 4_000
 #: Draws above which the tail is continued: enough for its slope, few enough to be a tail.
 TAIL = 80
-#: Expected rows of the smaller side in a cell that is drawn exactly. Sums over many cells are
-#: normal sooner than the squares of single ones.
-EXACT_BELOW_ON_SUMS, EXACT_BELOW = 10.0, 50.0
-#: Joint rows up to which the rows themselves are shuffled, once for all columns of that size.
-SHUFFLED = 2_000
-#: The same rows give the same report.
-SEED = 20130101
-#: Largest joint count that NumPy draws hypergeometric numbers of.
-_LARGEST = 10**9
 #: Methods whose value already is the square of a distance.
 _SQUARES = frozenset({"psi", "chi_square"})
+#: Distances that are quadratic where little has changed: what their squares (or they, if they
+#: are squares) are multiplied by to be Pearson's statistic times ``1/n + 1/m``; and by which part
+#: of ``1/rows``, averaged over the cells, they then are larger, by their fourth derivatives.
+_QUADRATIC = {
+    "psi": (1.0, 0.0),
+    "jensen_shannon": (8 * math.log(2), 3 / 8),
+    "hellinger": (8.0, 7 / 16),
+    "chi_square": (1.0, 0.0),
+}
+#: Expected rows of the smaller side in every cell from which on their law is taken from the
+#: books. Of two cells it is not: a count is a whole number, which shows.
+BY_LAW = 50.0
 
 
 @dataclass(frozen=True)
@@ -58,15 +59,41 @@ class Chance:
     null_quantile: float
 
 
-def on_counts(counts: Counts, methods: list[str], alpha: float) -> dict[str, Chance]:
+def on_counts(counts: Counts, methods: Sequence[str], alpha: float) -> dict[str, Chance]:
     """Return the chances of methods on counts (``distances.ON_COUNTS``)."""
-    drawn = _draws(counts, EXACT_BELOW)
+    joint = counts.reference + counts.current
+    n, m = float(counts.reference.sum()), float(counts.current.sum())
+    observed = Shares.of(counts.reference, counts.current)
+    expected = joint * (min(n, m) / (n + m))
+    by_law = len(joint) > 2 and float(expected.min()) >= BY_LAW
+    drawn: Shares | None = None
     found = {}
     for name in methods:
-        measure = ON_COUNTS[name]
-        observed = float(measure(counts.reference, counts.current))
-        found[name] = chance(observed, measure(*drawn), alpha, squared=name in _SQUARES)
+        value = float(ON_COUNTS[name](observed))
+        if by_law and name in _QUADRATIC:
+            found[name] = _by_law(name, value, expected, n, m, alpha)
+            continue
+        if drawn is None:
+            current = draws.in_cells(joint, m)
+            drawn = Shares.of(joint - current, current)
+        found[name] = chance(value, ON_COUNTS[name](drawn), alpha, squared=name in _SQUARES)
     return found
+
+
+def _by_law(
+    name: str, value: float, expected: np.ndarray, n: float, m: float, alpha: float
+) -> Chance:
+    """Return the chance by the chi-square law with a degree of freedom for each cell but one."""
+    from scipy.special import chdtrc, chdtri
+
+    factor, larger = _QUADRATIC[name]
+    unit = (1 / n + 1 / m) * (1 + larger * float((1 / expected).mean()))
+    if name == "chi_square":
+        unit = 1.0
+    degrees, power = len(expected) - 1, 1 if name in _SQUARES else 2
+    quantile = float(chdtri(degrees, alpha)) * unit / factor
+    p = float(chdtrc(degrees, factor * value**power / unit))
+    return Chance(max(p, 1e-300), quantile ** (1 / power))
 
 
 def on_ranks(counts: Counts, alpha: float) -> dict[str, Chance]:
@@ -80,19 +107,19 @@ def on_ranks(counts: Counts, alpha: float) -> dict[str, Chance]:
     assert counts.gaps is not None
     n, m = counts.reference.sum(), counts.current.sum()
     apart = np.abs(np.cumsum(counts.current / m - counts.reference / n))[:-1]
-    drawn = _steps(counts)
+    drawn = draws.apart_at_ends(counts.reference + counts.current, float(m))
     # Distances of cells far apart would overflow when added.
-    unit = float(counts.gaps.max()) if len(counts.gaps) else 1.0
+    unit = float(counts.gaps.max(initial=0.0)) or 1.0
     gaps = counts.gaps / unit
-    by_name = {
-        "kolmogorov_smirnov": (float(apart.max(initial=0.0)), drawn.max(axis=1, initial=0.0), 1.0),
-        "wasserstein": (float(apart @ gaps), drawn @ gaps, unit),
+    # Not ``@``, whose threads wait for each other where cores are busy.
+    distances = np.einsum("c,cd->d", gaps.astype(drawn.dtype), drawn)
+    of_cells = chance(float(apart @ gaps), distances, alpha)
+    return {
+        "kolmogorov_smirnov": chance(
+            float(apart.max(initial=0.0)), drawn.max(axis=0, initial=0.0), alpha
+        ),
+        "wasserstein": Chance(of_cells.p, of_cells.null_quantile * unit),
     }
-    found = {}
-    for name, (observed, null, scale) in by_name.items():
-        of_cells = chance(observed, null, alpha)
-        found[name] = Chance(of_cells.p, of_cells.null_quantile * scale)
-    return found
 
 
 def chance(observed: float, null: np.ndarray, alpha: float, *, squared: bool = False) -> Chance:
@@ -106,19 +133,20 @@ def chance(observed: float, null: np.ndarray, alpha: float, *, squared: bool = F
     import numpy as np
 
     size = len(null)
-    # The same sum in another order is no larger value.
-    beyond = int(np.count_nonzero(null >= observed * (1 - 1e-9)))
-    quantile = float(np.quantile(null, 1 - alpha, method="higher"))
-    if beyond >= TAIL or size <= TAIL:
-        return Chance((1 + beyond) / (1 + size), quantile)
+    null = np.sort(null).astype(float, copy=False)
+    # The same sum in another order, or of single precision, is no larger value.
+    beyond = size - int(null.searchsorted(observed * (1 - 1e-6)))
+    quantile = float(null[math.ceil((1 - alpha) * (size - 1))])
     empirical = (1 + beyond) / (1 + size)
-    top = np.partition(null, size - TAIL)[size - TAIL :]
-    start = float(top.min())
+    if beyond >= TAIL or size <= TAIL:
+        return Chance(empirical, quantile)
+    start = float(null[-TAIL])
     power = 1 if squared else 2
+    top = null[-TAIL:]
     further = top[top > start] ** power - start**power
     if len(further) == 0:  # so few outcomes are possible that the draws have seen them all
         return Chance(empirical, quantile)
-    at_start = (1 + int(np.count_nonzero(null >= start))) / (1 + size)
+    at_start = (1 + size - int(null.searchsorted(start))) / (1 + size)
     distance = max(observed**power - start**power, 0.0) / float(further.mean())
     # The draws are the same for every report: an error of theirs to the low side would be one of
     # every report. One standard error, of the start and of the slope, is added.
@@ -126,100 +154,3 @@ def chance(observed: float, null: np.ndarray, alpha: float, *, squared: bool = F
     # Not below what was drawn, which is more than the tail says where outcomes are few.
     p = max(at_start * math.exp(-distance) * (1 + error), beyond / (1 + size), 1e-300)
     return Chance(min(p, at_start), quantile)
-
-
-def _draws(counts: Counts, exact_below: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return drawn counts of reference and current, each of shape (DRAWS, cells)."""
-    joint = counts.reference + counts.current
-    current = _drawn(joint, float(counts.current.sum()), exact_below)
-    return joint - current, current
-
-
-def _steps(counts: Counts) -> np.ndarray:
-    """Return drawn ``|F - G|`` at the end of each cell but the last, (DRAWS, cells - 1)."""
-    joint = counts.reference + counts.current
-    return _drawn_steps(joint.tobytes(), float(counts.current.sum()))
-
-
-@lru_cache(maxsize=16)
-def _drawn_steps(joint: bytes, m: float) -> np.ndarray:
-    """Draw the steps, and remember them: columns of one size without ties share them."""
-    import numpy as np
-
-    cells = np.frombuffer(joint)
-    n = cells.sum() - m
-    steps = np.cumsum(_drawn(cells, m, EXACT_BELOW_ON_SUMS), axis=1)
-    # q - p, where p is what the reference has of the joint counts.
-    steps *= 1 / m + 1 / n
-    steps -= np.cumsum(cells) / n
-    return np.abs(steps[:, :-1])
-
-
-def _drawn(cells: np.ndarray, m: float, exact_below: float) -> np.ndarray:
-    """Draw how many of the ``m`` current rows fall in each cell, (DRAWS, cells)."""
-    import numpy as np
-
-    if cells.sum() <= SHUFFLED:
-        ends = np.append(0, np.cumsum(cells)).astype(np.int64)
-        return np.diff(_shuffles(int(ends[-1]), int(m))[ends], axis=0).T.astype(float)
-    random = np.random.default_rng(SEED)
-    total = float(cells.sum())
-    smaller = min(m, total - m)
-    drawn = np.zeros((DRAWS, len(cells)))
-    left, rows = np.full(DRAWS, float(m)), total
-    order = np.argsort(cells, kind="stable")
-    expected = cells[order] * smaller / total
-    exact, normal = order[expected < exact_below], order[expected >= exact_below]
-    if len(normal) == 1:
-        exact, normal = order, normal[:0]
-    # From the smallest on: what is left for the last cell is no draw.
-    for cell in exact if len(normal) else exact[:-1]:
-        drawn[:, cell] = _hypergeometric(random, cells[cell], rows - cells[cell], left)
-        left -= drawn[:, cell]
-        rows -= cells[cell]
-    if len(normal) == 0:
-        drawn[:, exact[-1]] = left
-        return drawn
-    share = cells[normal] / rows
-    root = np.sqrt(share)
-    noise = _noise(len(normal)) * root
-    noise -= noise.sum(axis=1, keepdims=True) * share
-    spread = np.sqrt(left * (rows - left) / max(rows - 1, 1))
-    values = left[:, None] * share + spread[:, None] * noise
-    drawn[:, normal] = np.clip(values, 0, cells[normal])
-    return drawn
-
-
-@lru_cache(maxsize=2)
-def _shuffles(size: int, m: int) -> np.ndarray:
-    """Share out rows at random, and count those of the current side among the first k.
-
-    Shape (size + 1, DRAWS). Remembered: whatever the cells of a column, they are read off it.
-    """
-    import numpy as np
-
-    random = np.random.default_rng(SEED)
-    counted = np.zeros((size + 1, DRAWS), np.int16)
-    left = np.full(DRAWS, m, np.int16)
-    for row in range(size):
-        left -= random.random(DRAWS, np.float32) * np.float32(size - row) < left
-        np.subtract(m, left, out=counted[row + 1])
-    return counted
-
-
-@lru_cache(maxsize=8)
-def _noise(cells: int) -> np.ndarray:
-    import numpy as np
-
-    return np.random.default_rng(SEED + 1).standard_normal((DRAWS, cells))
-
-
-def _hypergeometric(
-    random: np.random.Generator, good: float, bad: float, sample: np.ndarray
-) -> np.ndarray:
-    import numpy as np
-
-    if good + bad < _LARGEST:
-        return random.hypergeometric(int(good), int(bad), sample.astype(np.int64))
-    # So many rows that taking some changes nothing for the next.
-    return np.minimum(random.binomial(int(good), sample / (good + bad)), sample)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.core.drift_methods.columns import Categories, Nothing, Numbers
@@ -19,11 +20,11 @@ from mlops_assets.core.drift_methods.statuses import Kind
 if TYPE_CHECKING:
     import numpy as np
 
-FORMAT = "mlops-assets/drift-profile/1"
+FORMAT = "mlops-assets/drift-profile/2"
 #: Knots at evenly spaced ranks: between two of them lie at most 1/400 of the rows.
 POINTS = 400
 #: Knots at evenly spaced values beside them, for the tails, which ranks hardly see.
-SPACED = 200
+SPACED = 100
 #: Bins of a numeric column with more distinct values than that. The customary bounds of the
 #: population stability index were made for ten.
 BINS = 10
@@ -89,20 +90,30 @@ class Sketch:
         """Return how many values are less than ``x``: exact at a knot, linear between two."""
         return self._ranks(x, at_knot=self.under)
 
+    @cached_property
+    def _pieces(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Half of each knot, the rank just after it and the slope to the next; before the first, 0.
+
+        Halves: the width between knots far apart would overflow.
+        """
+        import numpy as np
+
+        half = self.at / 2
+        slope = (self.under[1:] - self.until[:-1]) / np.diff(half)
+        return (
+            np.concatenate([half[:1], half]),
+            np.concatenate([[0], self.until]).astype(float),
+            np.concatenate([[0.0], slope, [0.0]]),
+        )
+
     def _ranks(self, x: np.ndarray, at_knot: np.ndarray) -> np.ndarray:
         import numpy as np
 
-        last = len(self.at) - 1
-        left = self.at.searchsorted(x, side="right") - 1
-        low, high = np.clip(left, 0, last), np.clip(left + 1, 0, last)
-        # Halves: the width between knots far apart would overflow.
-        width = self.at[high] / 2 - self.at[low] / 2
-        with np.errstate(invalid="ignore", divide="ignore"):
-            part = np.where(width > 0, (np.asarray(x) / 2 - self.at[low] / 2) / width, 0.0)
-        between = self.until[low] + part * (self.under[high] - self.until[low])
-        ranks = np.where(left >= last, self.n, between)
-        ranks = np.where(left < 0, 0, ranks)
-        return np.where((left >= 0) & (self.at[low] == x), at_knot[low], ranks)
+        half, after, slope = self._pieces
+        left = self.at.searchsorted(x, side="right")
+        ranks = after[left] + slope[left] * (x / 2 - half[left])
+        knot = np.maximum(left, 1) - 1
+        return np.where(self.at[knot] == x, at_knot[knot], ranks)
 
     def knots(self) -> np.ndarray:
         """Return the values at which ranks are exact."""
@@ -212,12 +223,15 @@ def compressed(side: Side) -> Side:
 
 
 def _written(side: Side) -> dict[str, Any]:
+    import numpy as np
+
     if isinstance(side, Sketch):
         return {
             "kind": side.kind.value,
             "at": side.at.tolist(),
-            "below": [int(n) for n in side.under],
-            "upto": [int(n) for n in side.until],
+            # Small numbers, which are short: rows since the knot before, and rows at the knot.
+            "between": (side.under - np.append(0, side.until[:-1])).tolist(),
+            "ties": (side.until - side.under).tolist(),
             "edges": side.edges.tolist(),
             "mean": side.mean,
             "std": side.std,
@@ -250,10 +264,12 @@ def _read(column: Mapping[str, Any]) -> Side:
         return Nothing(kind, int(column["rows"]))
     if "at" not in column:
         return Numbers(np.empty(0), int(column["missing"]), int(column["infinite"]))
+    ties = np.asarray(column["ties"], np.int64)
+    until = np.cumsum(ties + np.asarray(column["between"], np.int64))
     return Sketch(
         at=np.asarray(column["at"], float),
-        under=np.asarray(column["below"], np.int64),
-        until=np.asarray(column["upto"], np.int64),
+        under=until - ties,
+        until=until,
         edges=np.asarray(column["edges"], float),
         mean=float(column["mean"]),
         std=float(column["std"]),

@@ -13,14 +13,14 @@ the weights are used for belongs in ``pape``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
     import pandas as pd
-
-    from mlops_assets.core.estimation.samples import Sample
 
 #: Values of a category that have a bin of their own, the most frequent; the rest share one.
 VALUES = 12
@@ -64,20 +64,87 @@ SHARED = Design(columns=8, bins=8, lines=False, penalty=100.0)
 
 @dataclass(frozen=True)
 class Column:
-    """A column of reference and window.
+    """A column of the reference: how its values are binned, and the bin of each row.
+
+    Missing values have a bin of their own, the last; what the reference has not seen falls into
+    the outer bins of a number, or among the rest of a category.
 
     Attributes
     ----------
-    bins, size
-        The number of the bin of each row, the reference's first, ``(n + m,)``; how many there are.
+    edges
+        Of a number's bins, ascending; ``None`` of a category.
+    frequent
+        Of a category: the values that have a bin, the most frequent first.
+    mean, spread
+        Of a number; a spread of 0 is that of a category, too.
+    bins
+        The number of the bin of each of the reference's rows, ``(n,)``.
     line
-        Of a number: its value in standard deviations from the reference's mean, missing as 0.
+        See ``encode``, of the reference's rows.
     """
 
     name: str
-    bins: np.ndarray
-    size: int
-    line: np.ndarray | None
+    edges: np.ndarray | None
+    frequent: tuple[object, ...] = ()
+    mean: float = 0.0
+    spread: float = 0.0
+    bins: np.ndarray = field(default=None, repr=False)  # type: ignore[assignment]
+    line: np.ndarray | None = field(default=None, repr=False)
+
+    @classmethod
+    def number(cls, name: str, values: np.ndarray, count: int) -> Column:
+        """Learn a number, of which ``count`` bins hold about as many rows each."""
+        import numpy as np
+
+        known = values[np.isfinite(values)]
+        edges, mean, spread = known, 0.0, 0.0
+        if len(known):
+            edges = np.unique(np.quantile(known, np.arange(1, count) / count))
+            mean, spread = float(known.mean()), float(known.std())
+        return cls(name, edges, mean=mean, spread=spread)._of(values)
+
+    @classmethod
+    def category(cls, name: str, values: pd.Series) -> Column:
+        """Learn a category."""
+        values = values.astype(object)
+        counts = values.dropna().value_counts()
+        # Ties in order of their text, so that the order of rows does not matter.
+        frequent = sorted(counts.index, key=lambda value: (-counts[value], str(value)))[:VALUES]
+        return cls(name, None, tuple(frequent))._of(values)
+
+    def _of(self, values: np.ndarray | pd.Series) -> Column:
+        bins, line = self.encode(values)
+        return replace(self, bins=bins, line=line)
+
+    @property
+    def size(self) -> int:
+        """How many bins there are."""
+        return (len(self.frequent) if self.edges is None else len(self.edges)) + 2
+
+    def encode(self, values: np.ndarray | pd.Series) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return the bin of each value, and, of a number, the value on a line.
+
+        That is in standard deviations from the reference's mean, missing as 0; ``None`` where
+        there is no spread.
+        """
+        import numpy as np
+        import pandas as pd
+
+        if self.edges is None:
+            found = pd.Index(self.frequent, dtype=object).get_indexer(
+                pd.Index(values, dtype=object)
+            )
+            rest = len(self.frequent)
+            missing = np.asarray(pd.isna(values))
+            return np.where(missing, rest + 1, np.where(found < 0, rest, found)), None
+        numbers = np.asarray(pd.to_numeric(values, errors="coerce"), dtype=float)
+        missing = np.isnan(numbers)
+        bins = np.searchsorted(self.edges, numbers, side="right")
+        bins = np.where(missing, len(self.edges) + 1, bins)
+        if self.spread == 0:
+            return bins, None
+        line = np.clip((numbers - self.mean) / self.spread, -FURTHEST, FURTHEST)
+        return bins, np.where(missing, 0.0, line)
 
 
 @dataclass(frozen=True)
@@ -91,7 +158,7 @@ class Ratio:
     effective_rows
         Kish's effective sample size, ``sum(w)^2 / sum(w^2)``.
     columns
-        The names of the columns that the ratio was made from, beside the score.
+        The names of the columns that the ratio was made from; scores have none.
     foreign
         Share of the window's rows that are more than ``MOST_RATIO`` times as frequent there.
     exponent
@@ -106,23 +173,21 @@ class Ratio:
     exponent: float
 
 
-def columns(reference: Sample, window: Sample, design: Design) -> list[Column]:
-    """Return the features of both; bins and scales are those of the reference.
-
-    Missing values have a bin of their own, and what the reference has not seen falls into the
-    last bin of a number, or among the rest of a category.
-    """
+def columns(features: pd.DataFrame | np.ndarray | None, design: Design) -> list[Column]:
+    """Learn the reference's features."""
     import pandas as pd
 
-    past, now = (frame(sample.features) for sample in (reference, window))
-    found = []
-    for name in past.columns:
-        a, b = past[name], now[name]
-        if pd.api.types.is_numeric_dtype(a) and pd.api.types.is_numeric_dtype(b):
-            found.append(_number(str(name), a.to_numpy(float), b.to_numpy(float), design.bins))
-        else:
-            found.append(_category(str(name), a, b))
-    return found
+    return [
+        Column.number(str(name), values.to_numpy(float), design.bins)
+        if pd.api.types.is_numeric_dtype(values)
+        else Column.category(str(name), values)
+        for name, values in frame(features).items()
+    ]
+
+
+def of_scores(scores: np.ndarray, design: Design) -> list[Column]:
+    """Learn the reference's scores, shape ``(n, k)``."""
+    return [Column.number("", score, design.bins) for score in scores.T]
 
 
 def relevant(
@@ -147,9 +212,9 @@ def relevant(
     """
     import numpy as np
 
-    n, ranked = len(residuals), []
+    ranked = []
     for column in found:
-        bins, size = column.bins[:n], column.size
+        bins, size = column.bins, column.size
         total = -float(size * residuals.shape[1])
         for residual in residuals.T:
             sums = np.bincount(bins, weights=residual, minlength=size)
@@ -167,29 +232,28 @@ def relevant(
 
 
 def ratio(
-    chosen: list[Column], scores: tuple[np.ndarray, np.ndarray], design: Design, least: float
+    chosen: Sequence[Column], window: Sequence[np.ndarray | pd.Series], design: Design, least: float
 ) -> Ratio:
     """Return how many times each reference row counts to make the reference like the window.
 
     Parameters
     ----------
-    chosen
-        Columns to make alike, beside the scores.
-    scores
-        Of reference and window, shape ``(n, k)`` and ``(m, k)``.
+    chosen, window
+        Columns to make alike, scores among them: of the reference, at least one, and the
+        window's values of each, shape ``(m,)``.
     least
         Effective rows that must be left.
     """
     import numpy as np
     from threadpoolctl import threadpool_limits
 
-    past = len(scores[0])
-    said = [_number("", a, b, design.bins) for a, b in zip(scores[0].T, scores[1].T, strict=True)]
-    parts = [np.ones((past + len(scores[1]), 1))]
-    for column in [*chosen, *said]:
-        parts.append(np.eye(column.size)[column.bins])
-        if column.line is not None and design.lines:
-            parts.append(column.line[:, None])
+    past = len(chosen[0].bins)
+    parts = [np.ones((past + len(window[0]), 1))]
+    for column, values in zip(chosen, window, strict=True):
+        bins, line = column.encode(values)
+        parts.append(np.eye(column.size)[np.concatenate([column.bins, bins])])
+        if line is not None and column.line is not None and design.lines:
+            parts.append(np.concatenate([column.line, line])[:, None])
     # Measured on two busy cores: 0.1 s with one thread, and up to 2.9 s with two, which wait for
     # each other at every product.
     with threadpool_limits(1, user_api="blas"):
@@ -201,7 +265,7 @@ def ratio(
     exponent = _exponent(log_ratio, least)
     weights = np.exp(exponent * log_ratio)
     weights /= weights.mean()
-    names = tuple(column.name for column in chosen)
+    names = tuple(column.name for column in chosen if column.name)
     return Ratio(weights, _effective(weights), names, foreign, exponent)
 
 
@@ -254,37 +318,6 @@ def _effective(weights: np.ndarray) -> float:
     import numpy as np
 
     return float(weights.sum() ** 2 / np.sum(weights**2))
-
-
-def _number(name: str, past: np.ndarray, now: np.ndarray, count: int) -> Column:
-    import numpy as np
-
-    known = past[np.isfinite(past)]
-    edges = np.unique(np.quantile(known, np.arange(1, count) / count)) if len(known) else known
-    values = np.concatenate([past, now])
-    bins = np.searchsorted(edges, values, side="right")
-    bins = np.where(np.isnan(values), len(edges) + 1, bins)
-    spread = float(known.std()) if len(known) else 0.0
-    line = None
-    if spread > 0:
-        line = np.clip((values - known.mean()) / spread, -FURTHEST, FURTHEST)
-        line = np.where(np.isnan(values), 0.0, line)
-    return Column(name, bins, len(edges) + 2, line)
-
-
-def _category(name: str, past: pd.Series, now: pd.Series) -> Column:
-    import numpy as np
-    import pandas as pd
-
-    before, after = (values.astype(object) for values in (past, now))
-    counts = before.dropna().value_counts()
-    # The most frequent, ties in order of their text, so that the order of rows does not matter.
-    frequent = sorted(counts.index, key=lambda value: (-counts[value], str(value)))[:VALUES]
-    values = pd.concat([before, after], ignore_index=True)
-    bins = pd.Index(frequent, dtype=object).get_indexer(pd.Index(values, dtype=object))
-    rest = len(frequent)
-    bins = np.where(values.isna().to_numpy(), rest + 1, np.where(bins < 0, rest, bins))
-    return Column(name, bins, rest + 2, None)
 
 
 def frame(features: pd.DataFrame | np.ndarray | None) -> pd.DataFrame:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING
 
 from mlops_assets.core.estimation import cbpe, density, intervals, loss_estimation, pape
@@ -20,6 +21,8 @@ from mlops_assets.core.estimation.samples import Coded, Sample, Status, coded, n
 from mlops_assets.vocabulary import METRICS
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from mlops_assets.core.estimation.cbpe import Calibration, Moments
     from mlops_assets.core.estimation.density import Ratio
     from mlops_assets.core.estimation.validation import ValidatedError
@@ -75,8 +78,9 @@ def estimate(
     calibration, ratio = fitted.calibration, None
     if status == "estimated" and fitted.method == "pape":
         assert fitted.coded is not None
+        assert fitted.prepared is not None
         assert now is not None
-        adapted = pape.adapt(fitted.sample, window, fitted.coded, now, fitted.blocks)
+        adapted = pape.adapt(fitted.prepared, window, fitted.coded, now, fitted.blocks)
         calibration, ratio = adapted
         if adapted.too_far:
             status = "shifted_too_far"
@@ -173,12 +177,15 @@ def _measure(
             window_blocks=window_blocks,
         )
 
-    def of_losses(metric: str) -> Moments:
+    @cache
+    def encoded() -> np.ndarray:
         assert fitted.encoding is not None
         prediction = np.asarray(window.scored.prediction, dtype=float)
-        features = fitted.encoding.encode(density.frame(window.features), prediction)
+        return fitted.encoding.encode(density.frame(window.features), prediction)
+
+    def of_losses(metric: str) -> Moments:
         return loss_estimation.moments(
-            metric, fitted.losses[metric], features, blocks, window_blocks
+            metric, fitted.losses[metric], encoded(), blocks, window_blocks
         )
 
     return of_losses if fitted.method == "dle" else of_classes

@@ -13,6 +13,7 @@ year of real data taught (``docs/estimation.md`` has the figures):
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from mlops_assets.core.estimation import calibration, density
@@ -21,7 +22,7 @@ from mlops_assets.core.estimation.cbpe import Calibration
 if TYPE_CHECKING:
     import numpy as np
 
-    from mlops_assets.core.estimation.density import Ratio
+    from mlops_assets.core.estimation.density import Column, Design, Ratio
     from mlops_assets.core.estimation.samples import Coded, Sample
 
 #: Parts that blocks are left out in.
@@ -45,35 +46,56 @@ class Adapted(NamedTuple):
         return self.ratio.exponent < LEAST_EXPONENT or self.ratio.foreign > MOST_FOREIGN
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """What does not depend on the window: the columns to weight by, the scores last."""
+
+    design: Design
+    columns: tuple[Column, ...]
+
+
+def prepare(reference: Sample, past: Coded, blocks: np.ndarray | None) -> Prepared:
+    """Choose the columns of a reference with features to weight by; arguments as of ``adapt``."""
+    import numpy as np
+
+    plain = [calibration.fit(score, truth) for score, truth in _by_class(past)]
+    residuals = past.truth - np.stack([fit.level[fit.block] for fit in plain], axis=1)
+    design = density.INDEPENDENT if blocks is None else density.SHARED
+    found = density.columns(reference.features, design)
+    chosen = density.relevant(found, residuals, blocks, design.columns)
+    return Prepared(design, (*chosen, *density.of_scores(past.scores, design)))
+
+
 def adapt(
-    reference: Sample, window: Sample, past: Coded, now: Coded, blocks: np.ndarray | None
+    prepared: Prepared, window: Sample, past: Coded, now: Coded, blocks: np.ndarray | None
 ) -> Adapted:
     """Calibrate the reference for the window.
 
     Parameters
     ----------
-    reference, window
-        Both with features.
+    window
+        With the features of the reference.
     past, now
-        Their rows as numbers.
+        The rows of the reference and of the window as numbers.
     blocks
         The block of each reference row as a number from 0, or ``None``.
     """
-    import numpy as np
-
-    columns = [(past.scores[:, c], past.truth[:, c].astype(float)) for c in range(past.classes)]
-    plain = [calibration.fit(score, truth) for score, truth in columns]
-    residuals = past.truth - np.stack([fit.level[fit.block] for fit in plain], axis=1)
-    design = density.INDEPENDENT if blocks is None else density.SHARED
-    found = density.columns(reference, window, design)
-    chosen = density.relevant(found, residuals, blocks, design.columns)
-    ratio = density.ratio(chosen, (past.scores, now.scores), design, LEAST_EFFECTIVE)
-    fits = tuple(calibration.fit(score, truth, ratio.weights) for score, truth in columns)
+    features = {str(name): values for name, values in density.frame(window.features).items()}
+    named = [features[column.name] for column in prepared.columns if column.name]
+    ratio = density.ratio(
+        prepared.columns, [*named, *now.scores.T], prepared.design, LEAST_EFFECTIVE
+    )
+    fits = tuple(calibration.fit(s, t, ratio.weights) for s, t in _by_class(past))
     shares = tuple(
-        1.0 if blocks is None else _share(score, truth, ratio.weights, blocks % FOLDS)
-        for score, truth in columns
+        1.0 if blocks is None else _share(s, t, ratio.weights, blocks % FOLDS)
+        for s, t in _by_class(past)
     )
     return Adapted(Calibration(fits, shares), ratio)
+
+
+def _by_class(past: Coded) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The scores and labels of each class."""
+    return [(past.scores[:, c], past.truth[:, c].astype(float)) for c in range(past.classes)]
 
 
 def _share(score: np.ndarray, truth: np.ndarray, weights: np.ndarray, fold: np.ndarray) -> float:

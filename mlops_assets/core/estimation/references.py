@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from mlops_assets.core.estimation import cbpe, density, expected, loss_estimation
+from mlops_assets.core.estimation import cbpe, density, expected, loss_estimation, pape
 from mlops_assets.core.estimation.loss_estimation import Encoding, LossModel
 from mlops_assets.core.estimation.samples import Coded, Sample, Status, coded, numbered
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from mlops_assets.core.estimation.cbpe import Calibration, Learnt
+    from mlops_assets.core.estimation.pape import Prepared
 
 Method = Literal["cbpe", "pape", "dle"]
 #: What each method can estimate of each problem.
@@ -53,6 +54,7 @@ class Fitted:
     blocks: np.ndarray | None = None
     coded: Coded | None = None
     calibration: Calibration | None = None
+    prepared: Prepared | None = None
     encoding: Encoding | None = None
     losses: Mapping[str, LossModel] = field(default_factory=dict)
     _learnt: dict[Any, Learnt] = field(default_factory=dict, repr=False, compare=False)
@@ -94,8 +96,10 @@ def fit(problem: str, reference: Sample, method: Method, *, least: int = LEAST_R
     status, reason = _problem(problem, method, sample, rows, least)
     blocks = None if sample.blocks is None else numbered(sample.blocks)
     fitted = Fitted(problem, method, status, reason, sample, blocks, rows)
-    if status != "estimated" or method == "pape":
+    if status != "estimated":
         return fitted
+    if rows is not None and method == "pape":
+        return replace(fitted, prepared=pape.prepare(sample, rows, blocks))
     if rows is not None:
         return replace(fitted, calibration=cbpe.calibrate(rows))
     framed = replace(sample, features=density.frame(sample.features))

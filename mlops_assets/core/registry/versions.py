@@ -211,8 +211,7 @@ def training_profile(con: duckdb.DuckDBPyConnection, model: str, version: int) -
         If there is no such version.
     """
     rows = con.execute(
-        "SELECT reference FROM registry.model_versions "
-        "WHERE model = $model AND version = $version",
+        "SELECT reference FROM registry.model_versions WHERE model = $model AND version = $version",
         {"model": model, "version": version},
     ).fetchall()
     if not rows:

@@ -9,13 +9,15 @@ export DAGSTER_HOME := $(CURDIR)/data/dagster_home
 export OMP_WAIT_POLICY := PASSIVE
 HOME_READY := data/dagster_home/dagster.yaml
 
-.PHONY: demo ui test bench bench-point-in-time bench-feast-correctness bench-digest bench-registry bench-gate bench-drift bench-drift-parity bench-drift-false-alarms bench-estimation bench-estimation-parity bench-attention bench-quality bench-multivariate bench-concept-parity check format lock clean help
+.PHONY: demo ui test proof bench bench-point-in-time bench-feast-correctness bench-digest bench-registry bench-gate bench-explain bench-drift bench-drift-parity bench-drift-false-alarms bench-estimation bench-estimation-parity bench-attention bench-quality bench-multivariate bench-concept-parity check format lock clean help
 
 help:
 	@echo "make demo    replay the flights of 2013 through the whole graph"
 	@echo "make ui      the Dagster UI on that history, at http://127.0.0.1:3000"
 	@echo "make test    the tests"
+	@echo "make proof   those tests that claim something of thousands of cases, with all of them"
 	@echo "make bench   beside the peers, which uv fetches the first time: figures in data/bench"
+	@echo "make bench-explain  are the predictions of make demo the same again, bit for bit?"
 	@echo "             (one by one: bench-point-in-time, bench-feast-correctness, bench-digest, bench-registry)"
 	@echo "make bench-gate  how often the promotion gate errs, over simulated holdouts: some minutes"
 	@echo "make check   format, lint, types, definitions"
@@ -32,6 +34,12 @@ ui: $(READY) $(HOME_READY)
 
 test: $(READY) $(HOME_READY)
 	$(BIN)/pytest -n 2 --dist loadfile
+
+# What the documentation claims of thousands of cases: joins, alias moves, writers, corrections.
+PROVEN := point_in_time aliases registry_concurrency history
+proof: $(READY) $(HOME_READY)
+	MLOPS_ASSETS_PROOF=1 $(BIN)/pytest -n 2 --dist loadfile \
+	    $(PROVEN:%=mlops_assets_tests/core/test_%.py)
 
 bench: bench-feast-correctness bench-point-in-time bench-digest bench-registry
 
@@ -54,6 +62,10 @@ bench-registry: $(READY)
 # Promotions by chance, power and leaks of the gate, over simulated holdouts: docs/gate.md.
 bench-gate: $(READY)
 	$(BIN)/python -m mlops_assets_tests.benchmarks.bench_gate
+
+# Predictions of the demo's year, after a rollback and a backfill: docs/audit.md. After make demo.
+bench-explain: $(READY)
+	$(BIN)/python -m mlops_assets_tests.benchmarks.explain_year
 
 # A million rows of 30 columns against as many, beside Evidently and NannyML: some minutes, theirs.
 bench-drift: $(READY)

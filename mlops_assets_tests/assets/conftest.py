@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import dagster as dg
+import pytest
 
 from mlops_assets.automation.schedules import range_tags
 from mlops_assets.build import build_definitions, default_resources
 from mlops_assets.core.storage import digests
+from mlops_assets.replay.instance import replay_instance
 from mlops_assets.settings import Settings
 from mlops_assets_tests.support_tickets import USE_CASE as CASE
 
@@ -23,7 +27,11 @@ NOT_CONTENT = {
 
 
 class Place:
-    """Files, database and history of one use case in a folder."""
+    """Files, database and history of one use case in a folder; open it by ``place``.
+
+    The history is kept as a replay keeps it: with Dagster's own storage in memory, half of a
+    run's time would go into that.
+    """
 
     def __init__(self, folder: Path, case=CASE, lock_timeout_seconds: float = 60.0) -> None:
         self.case = case
@@ -31,7 +39,16 @@ class Place:
         self.landing = self.settings.landing(case.name)
         self.definitions = build_definitions(case, self.settings)
         self.warehouse = default_resources(case, self.settings)["warehouse"]
-        self.instance = dg.DagsterInstance.ephemeral(tempdir=str(folder))
+        self.instance: dg.DagsterInstance
+
+    @contextmanager
+    def open(self) -> Iterator[Place]:
+        """Give it an instance without history."""
+        with TemporaryDirectory(prefix="home") as home, pytest.MonkeyPatch.context() as patch:
+            Path(home, "dagster.yaml").write_text("telemetry: {enabled: false}\n")
+            patch.setenv("DAGSTER_HOME", home)
+            with replay_instance() as self.instance:
+                yield self
 
     def run(self, job: str, start: date | None = None, end: date | None = None, assets=None):
         """Run a job as Dagster does; with days, over all of them at once (both inclusive)."""
@@ -69,8 +86,7 @@ class Place:
 @contextmanager
 def place(folder: Path, **options):
     """Open a place; its instance is closed at the end."""
-    made = Place(folder, **options)
-    with made.instance:
+    with Place(folder, **options).open() as made:
         yield made
 
 

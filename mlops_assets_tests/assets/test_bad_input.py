@@ -162,8 +162,58 @@ def door(tmp_path_factory):
         yield made
 
 
+class Range:
+    """All bad files at once, in one run over their days; then good ones, in another.
+
+    Of the sources alone: what depends on them is looked at file by file, and waits for a range.
+    """
+
+    def __init__(self, door: Door) -> None:
+        self.good = {name: door.good(REFUSED[name][0], DAYS[name]) for name in REFUSED}
+        self.before = self.kept(door)
+        for name, (source, spoil, _) in REFUSED.items():
+            door.put(source, DAYS[name], spoil(self.good[name]))
+        self.refused = door.world.run("daily", START, LAST, assets=STEPS[:2])
+        self.after = self.kept(door)
+        for name, (source, _, _) in REFUSED.items():
+            door.put(source, DAYS[name], self.good[name].iloc[:-1])
+        self.taken = door.world.run("daily", START, LAST, assets=STEPS[:2])
+
+    def kept(self, door: Door) -> dict[str, list]:
+        return {name: door.kept(source, DAYS[name]) for name, (source, _, _) in REFUSED.items()}
+
+
+@pytest.fixture(scope="module")
+def range_(door) -> Range:
+    return Range(door)
+
+
 @pytest.mark.parametrize("case", REFUSED)
-def test_a_bad_file_is_refused_and_the_next_good_one_taken(door, case):
+def test_a_bad_file_in_a_range_is_refused_and_the_next_good_one_taken(door, range_, case):
+    source, _, said = REFUSED[case]
+    day, result = DAYS[case], range_.refused
+    assert not result.success
+    (contract,) = checks(result, "contract", source)
+    assert not contract.passed
+    problems = contract.metadata["refused"].value.split("\n\n")
+    of_day = "\n".join(text for text in problems if text.startswith(str(day)))
+    for part in said:
+        assert part in of_day
+    bad = sum(source == of for of, _, _ in REFUSED.values())
+    assert f"{source}: {bad} day(s) broke the contract" in error_text(result)
+    assert f"raw/{source}" not in materialized(result)
+    assert range_.after[case] == range_.before[case]
+
+    assert range_.taken.success, error_text(range_.taken)
+    assert all(check.passed for check in checks(range_.taken, "contract"))
+    assert f"raw/{source}" in materialized(range_.taken)
+    assert door.world.rows(f"SELECT count(*) FROM raw.{source} WHERE partition_date = $1", day) == [
+        (len(range_.good[case]) - 1,)
+    ]
+
+
+@pytest.mark.parametrize("case", ["missing column", "infinite value"])
+def test_a_bad_file_is_refused_and_the_next_good_one_taken(door, range_, case):
     source, spoil, said = REFUSED[case]
     day = DAYS[case]
     good, before = door.good(source, day), door.kept(source, day)

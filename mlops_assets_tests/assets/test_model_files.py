@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from mlops_assets.cli import app
 from mlops_assets.core.artifacts import loaded
 from mlops_assets.settings import SettingsError, load_settings, signing_keys
-from mlops_assets_tests.assets.conftest import Place, after, error_text
+from mlops_assets_tests.assets.conftest import Place, after, error_text, place
 from mlops_assets_tests.support_tickets import START, generate, land
 
 TRAINED = after(START, 24)
@@ -24,12 +24,12 @@ def world(tmp_path_factory):
     """The use case with a champion that was registered with a key."""
     patch = pytest.MonkeyPatch()
     patch.setenv("MLOPS_ASSETS_SIGNING_KEY", KEY)
-    made = Place(tmp_path_factory.mktemp("files"))
-    land(made.landing, generate(), after(TRAINED, 2))
-    for job, *bounds in (("refresh_static",), ("daily", START, TRAINED), ("retrain_team",)):
-        result = made.run(job, *bounds)
-        assert result.success, error_text(result)
-    yield made
+    with place(tmp_path_factory.mktemp("files")) as made:
+        land(made.landing, generate(), after(TRAINED, 2))
+        for job, *bounds in (("refresh_static",), ("daily", START, TRAINED), ("retrain_team",)):
+            result = made.run(job, *bounds)
+            assert result.success, error_text(result)
+        yield made
     patch.undo()
 
 

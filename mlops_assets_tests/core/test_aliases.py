@@ -15,6 +15,7 @@ from mlops_assets.core import registry
 from mlops_assets.core.registry import BytesDeleted, Conflict, NotFound, Protected
 from mlops_assets.core.storage import records, tables
 from mlops_assets_tests.core.registered import MAY, decide, move, register, rollback
+from mlops_assets_tests.proof import tries
 
 NOON = datetime(2013, 5, 1, 12)
 TICK = timedelta(microseconds=1)
@@ -138,8 +139,8 @@ def test_a_clock_that_is_set_back_does_not_rewrite_what_was(con):
     assert registry.champion_at(con, "m", NOON) == 2
 
 
-def test_champion_at_is_exact_for_every_moment_of_a_random_history_of_10_000_events(con):
-    """The last 300 through the registry, those before as it writes them.
+def test_champion_at_is_exact_for_every_moment_of_a_random_history(con):
+    """10,000 events, the last 300 through the registry, those before as it writes them.
 
     Half of all events fall on the microsecond of the one before, and a quarter remove the alias.
     """
@@ -149,7 +150,8 @@ def test_champion_at_is_exact_for_every_moment_of_a_random_history_of_10_000_eve
     streams = [("m", "shadow"), ("m", "canary"), ("other", "shadow")]
     oracle: dict[tuple[str, str], list[tuple[datetime, int | None]]] = {s: [] for s in streams}
     written, at = [], NOON
-    for event_id in range(1, 9_701):
+    number = tries(10_000, 2_000)
+    for event_id in range(1, number - 299):
         stream = made.choice(streams)
         at += TICK * made.choice([0, 0, 1, 2, 10**6])
         to = made.choice([1, 2, 3, 4]) if made.random() < 0.75 else None
@@ -177,7 +179,7 @@ def test_champion_at_is_exact_for_every_moment_of_a_random_history_of_10_000_eve
             registry.move_alias(con, "m", "canary", to, effective_from=MAY, **told)
         oracle["m", "canary"].append((at, to))
     con.execute("COMMIT")
-    assert con.execute("SELECT count(*) FROM registry.alias_events").fetchall() == [(10_000,)]
+    assert con.execute("SELECT count(*) FROM registry.alias_events").fetchall() == [(number,)]
 
     for (model, alias), events in oracle.items():
         answers: dict[datetime, int | None] = {}

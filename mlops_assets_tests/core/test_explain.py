@@ -345,6 +345,31 @@ def test_scores_that_depend_on_company_are_made_again_in_their_batch(served):
     ]  # fmt: skip
 
 
+def test_numbers_that_only_wide_types_hold_come_out_the_same_also_in_their_batch(tmp_path):
+    """2**53 as HUGEINT and digits as DECIMAL, each beside a NULL: as floats they are others."""
+    features = {
+        "amount": "amount",
+        "region": "region",
+        "large": "CASE WHEN express THEN 9007199254740992 - order_id % 2 END::HUGEINT",
+        "digits": "CASE WHEN express THEN order_id % 1000 + 0.12345678901 END::DECIMAL(38, 26)",
+    }
+    made = shop.use_case()
+    served = Shop(tmp_path, replace(made, views=[replace(made.views[0], features=features)]))
+    served.land(0, 11).train(10)
+    served.capture(10, 11)
+    found = check(served)
+    assert {(a.status, a.reason) for a in found.values()} == {(IDENTICAL, None)}
+    assert {2**53, None} < {a.features["large"] for a in found.values()}
+    real = load(served)
+
+    def in_company(name: str, version: int):
+        estimator, signature = real(name, version)
+        return InCompany(estimator, 240), signature
+
+    again = verify(served.con, served.use_case, ids(served)[:5], in_company)
+    assert [(a.status, a.in_batch) for a in again] == [(IDENTICAL, 240)] * 5
+
+
 def test_facts_corrected_later_change_nothing_and_are_shown_as_they_were(served):
     before = tell(served, late_in_the_day(served))
     source = served.use_case.source("orders")

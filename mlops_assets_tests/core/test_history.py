@@ -17,6 +17,7 @@ from mlops_assets.core.storage import store
 from mlops_assets.core.storage.days import day_start, days
 from mlops_assets_tests.core import kiosk
 from mlops_assets_tests.core.kiosk import START, ZONE, moment
+from mlops_assets_tests.proof import tries
 
 CASE = kiosk.use_case()
 MODEL = CASE.models[0]
@@ -105,7 +106,7 @@ def test_late_corrections_change_no_training_set_built_before(con, archive, tmp_
     rng = random.Random(7)
     built: dict[date, str] = {}
     corrections_made, per_round = 0, 50
-    rounds = 1000 // per_round
+    rounds = tries(20, 6)
     for number in range(rounds):
         landed = LANDED + (LAST - LANDED) * number // rounds
         cutoff = START + timedelta(days=landed)
@@ -131,7 +132,7 @@ def test_late_corrections_change_no_training_set_built_before(con, archive, tmp_
         compute_days(con, 0, landed)
         for cutoff, digest in built.items():
             assert build(con, tmp_path, cutoff).digest == digest, (number, cutoff)
-    assert corrections_made == 1000
+    assert corrections_made == rounds * per_round
     assert len(built) == LAST - LANDED
 
     # The same facts without what was known before: as if the cutoff were switched off.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import shutil
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -35,16 +37,31 @@ class Contrary:
         return -self.other.predict(frame)
 
 
-def shop_of(tmp_path, problem: str = "binary", policy: Probation = POLICY) -> Shop:
-    """Two champions, the second from day 20 on, and days enough for its probation."""
-    shop = Shop(tmp_path, use_case(problem, probation=policy)).land(0, 40)
-    shop.train(14)
-    shop.train(PROMOTED)
-    return shop
+@pytest.fixture(scope="module")
+def shop_of(tmp_path_factory):
+    """Two champions, the second from day 20 on, and days enough for its probation; once made."""
+
+    @functools.cache
+    def made(problem: str) -> Shop:
+        shop = Shop(tmp_path_factory.mktemp(problem), use_case(problem)).land(0, 40)
+        shop.train(14)
+        shop.train(PROMOTED)
+        return shop
+
+    def of(folder, problem: str = "binary", policy: Probation = POLICY) -> Shop:
+        """A copy, so that whatever a test does is done to it alone."""
+        shop, folder = made(problem), folder / "shop"
+        shop.con.execute("CHECKPOINT")
+        shutil.copytree(shop.folder, folder)
+        copied = Shop(folder, use_case(problem, probation=policy))
+        copied.estimators |= shop.estimators
+        return copied
+
+    return of
 
 
 @pytest.fixture
-def shop(tmp_path):
+def shop(shop_of, tmp_path):
     return shop_of(tmp_path)
 
 
@@ -74,7 +91,7 @@ def verdicts(shop: Shop) -> list[tuple[int, int, str]]:
 
 
 @pytest.mark.parametrize("problem", ["binary", "multiclass", "regression"])
-def test_a_champion_that_is_worse_in_service_is_rolled_back(tmp_path, problem):
+def test_a_champion_that_is_worse_in_service_is_rolled_back(shop_of, tmp_path, problem):
     shop = shop_of(tmp_path, problem)
     estimator, signature = shop.estimators[2]
     shop.estimators[2] = Contrary(estimator), signature
@@ -107,9 +124,7 @@ def test_a_champion_that_is_as_good_goes_on_serving(shop):
     assert registry.champion(shop.con, shop.model.name) == 2
 
 
-def test_one_run_over_all_days_judges_like_a_run_for_each(tmp_path):
-    (tmp_path / "a").mkdir()
-    (tmp_path / "b").mkdir()
+def test_one_run_over_all_days_judges_like_a_run_for_each(shop_of, tmp_path):
     by_day, at_once = shop_of(tmp_path / "a"), shop_of(tmp_path / "b")
     for n in range(PROMOTED - 1, PROMOTED + 12):
         serve(by_day, n, n)
@@ -164,7 +179,7 @@ def test_a_champion_before_that_cannot_score_does_not_stop_the_new_one(shop):
     assert registry.champion(shop.con, shop.model.name) == 2
 
 
-def test_few_rows_are_no_reason_to_roll_back(tmp_path):
+def test_few_rows_are_no_reason_to_roll_back(shop_of, tmp_path):
     shop = shop_of(tmp_path, policy=dataclasses.replace(POLICY, min_rows=100_000))
     estimator, signature = shop.estimators[2]
     shop.estimators[2] = Contrary(estimator), signature
@@ -207,7 +222,7 @@ def test_who_serves_again_after_a_rollback_is_not_on_probation(shop):
     assert verdicts(shop) == []
 
 
-def test_without_windows_nothing_is_scored_in_shadow(tmp_path):
+def test_without_windows_nothing_is_scored_in_shadow(shop_of, tmp_path):
     shop = shop_of(tmp_path, policy=Probation(windows=0))
     assert shadow.watches(shop.con, shop.model) == []
     assert serve(shop, 14, 39) is None

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +19,18 @@ from mlops_assets.core.scoring import scoring
 from mlops_assets_tests.core import shop
 from mlops_assets_tests.core.reproducible import FAMILIES, REFERENCE, USE_CASE
 
+#: Trained again by the function that ``mlops-assets reproduce`` calls, each in its own process;
+#: the others in one that they share, which saves its imports.
+ALONE = ("logistic", "network")
+SHARED = [name for name in FAMILIES if name not in ALONE]
+RETRAIN = """
+import json, sys
+from pathlib import Path
+from mlops_assets.core.models.retrain import retrain
+made = [retrain(sys.argv[1], name, Path(rows)) for name, rows in json.load(sys.stdin)]
+print(json.dumps([one["model_digest"] for one in made]))
+"""
+
 
 class Registered:
     """A version of each family, trained here, and of each what training it again gave."""
@@ -27,9 +41,15 @@ class Registered:
         self.shop = shop.Shop(folder, shop.use_case(), rows_per_day=40).land(0, 8)
         for model in USE_CASE.models:
             self.train(model)
-        with ThreadPoolExecutor(2) as pool:
-            found = pool.map(self.again, FAMILIES)
-            self.found: dict[str, Reproduction] = dict(zip(FAMILIES, found, strict=True))
+        self.found: dict[str, Reproduction] = {name: self.again(name) for name in ALONE}
+        self.digests = {name: found.digest for name, found in self.found.items()}
+        asked = [(name, str(self.snapshot(self.version(name)))) for name in SHARED]
+        done = subprocess.run(
+            [sys.executable, "-c", RETRAIN, REFERENCE],
+            input=json.dumps(asked), capture_output=True, text=True, check=True,
+            cwd=Path(__file__).parents[2],
+        )  # fmt: skip
+        self.digests |= dict(zip(SHARED, json.loads(done.stdout), strict=True))
 
     def train(self, model) -> None:
         con, folder = self.shop.con, self.shop.folder
@@ -80,10 +100,13 @@ def registered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registered]
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_a_fresh_process_makes_the_same_model_from_the_record(registered, name):
-    found = registered.found[name]
-    assert found.same
-    assert found.digest == found.recorded_digest == registered.version(name).model_digest
-    assert found.differences == ()
+    recorded = registered.version(name).model_digest
+    assert recorded is not None
+    assert registered.digests[name] == recorded
+    if name in ALONE:
+        found = registered.found[name]
+        assert (found.same, found.recorded_digest) == (True, recorded)
+        assert found.differences == ()
 
 
 def test_other_code_or_libraries_are_a_reason_not_to_begin(registered):

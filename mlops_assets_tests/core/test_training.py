@@ -11,8 +11,14 @@ import duckdb
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestRegressor
+from sklearn.ensemble import (
+    HistGradientBoostingClassifier,
+    RandomForestRegressor,
+    StackingClassifier,
+    StackingRegressor,
+)
 from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
@@ -208,6 +214,39 @@ def test_an_infinite_label_is_refused():
 def test_a_classifier_without_probabilities_is_refused_before_it_is_fitted():
     with pytest.raises(TrainingError, match=r"predict_proba.*CalibratedClassifierCV"):
         training.fit_frame(model(estimator=LinearSVC), frame())
+
+
+def stacked(problem: str):
+    """What answers in the end is left open, so that only the fit knows it."""
+    if problem == "regression":
+        return StackingRegressor([("a", LinearRegression())], cv=2)
+    return StackingClassifier([("a", LogisticRegression())], cv=2)
+
+
+AROUND = {
+    "alone": lambda estimator: estimator,
+    "pipeline": lambda estimator: make_pipeline(StandardScaler(), estimator),
+    "search": lambda estimator: GridSearchCV(estimator, {"passthrough": [True]}, cv=2),
+}
+
+
+@pytest.mark.parametrize(
+    ("problem", "label"), [("binary", "bool"), ("multiclass", "three"), ("regression", "number")]
+)
+@pytest.mark.parametrize("around", AROUND.values(), ids=AROUND)
+def test_what_answers_may_be_made_by_the_fit(problem, label, around):
+    data = frame(200, label)
+    fitted = training.fit_frame(model(problem, lambda: around(stacked(problem))), data)
+    assert np.isfinite(list(fitted.metrics.values())).all()
+
+
+def test_a_part_that_is_left_open_hides_no_lack_of_probabilities():
+    for lacking in (
+        lambda: make_pipeline(stacked("binary"), LinearSVC()),
+        lambda: StackingClassifier([("a", LogisticRegression())], LinearSVC(), cv=2),
+    ):
+        with pytest.raises(TrainingError, match=r"predict_proba.*CalibratedClassifierCV"):
+            training.fit_frame(model(estimator=lacking), frame())
 
 
 def test_an_estimator_that_fails_is_named_with_the_model():

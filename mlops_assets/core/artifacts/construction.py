@@ -14,11 +14,12 @@ from mlops_assets.core.artifacts.refusal import ArtifactError
 def construct(data: bytes, allowed: frozenset[str]) -> Any:
     """Return the estimator; types outside ``allowed`` and other versions raise."""
     from sklearn.exceptions import InconsistentVersionWarning
-    from skops import io as skops_io
+
+    from mlops_assets.core.artifacts.reading import loads
 
     with warnings.catch_warnings():
         warnings.simplefilter("error", InconsistentVersionWarning)
-        return skops_io.loads(data, trusted=sorted(allowed))
+        return loads(data, sorted(allowed))
 
 
 def read_back(what: str, data: bytes, allowed: frozenset[str]) -> Any:

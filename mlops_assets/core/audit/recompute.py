@@ -30,6 +30,7 @@ from mlops_assets.core.features.view_definitions import ViewChangedError
 from mlops_assets.core.features.view_tables import NotComputedError
 from mlops_assets.core.serving.predictions import predictions_table
 from mlops_assets.core.storage import sql
+from mlops_assets.core.storage.frames import exact_frame
 from mlops_assets.core.storage.relations import temporary_tables
 
 if TYPE_CHECKING:
@@ -180,7 +181,7 @@ def _again(
         ids = con.sql(f"SELECT s.prediction_id {both}").to_arrow_table().column(0).to_pylist()
         old = con.sql(f"SELECT {sql.identifiers(own, 's.')} {both}").to_arrow_table()
         new = con.sql(f"SELECT {sql.identifiers(names, 'r.')} {both}").to_arrow_table()
-        frame = con.sql(f"SELECT {sql.identifiers(names, 'r.')} {both}").df()
+        frame = exact_frame(con, f"SELECT {sql.identifiers(names, 'r.')} {both}")
     differing: dict[str, list[Difference]] = {one: [] for one in ids}
     for name, mine in zip(names, own, strict=True):
         left, right = old.column(mine), new.column(name)
@@ -286,14 +287,15 @@ def _score_batch(
     signature: Mapping[str, Any],
 ) -> dict[tuple[date, str], dict[str, Any]]:
     """Score all rows that a prediction was captured with, in their order; by day and row key."""
-    batch = con.execute(
+    batch = exact_frame(
+        con,
         f"SELECT partition_date, row_key, {sql.identifiers(names)} "
         f"FROM {sql.table(predictions_table(model))} "
         "WHERE run_id = $run AND predicted_at = $at AND model_version = $version "
         # The order in which they were scored, see core.serving.capture.
         "ORDER BY partition_date, as_of, row_key",
         {"run": member.run_id, "at": member.predicted_at, "version": member.version},
-    ).df()
+    )
     said = _say(model, estimator, batch, signature)
     keys = zip(batch["partition_date"].dt.date, batch["row_key"], strict=True)
     return dict(zip(keys, said, strict=True))

@@ -14,10 +14,12 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from mlops_assets.core.features import feature_views, view_definitions
-from mlops_assets.core.features.retrieval import feature_rows, features
+from mlops_assets.core.features.retrieval import create_feature_rows, features
 from mlops_assets.core.features.view_definitions import ViewChangedError
 from mlops_assets.core.features.view_versions import view_version
 from mlops_assets.core.storage import store
+from mlops_assets.core.storage.frames import exact_frame
+from mlops_assets.core.storage.relations import temporary_tables
 from mlops_assets.vocabulary import FeatureView, Model, UseCase
 
 if TYPE_CHECKING:
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from mlops_assets.core.registry import ModelVersion
+
+_ASKED = "holdout_rows_asked"
 
 
 def served(
@@ -107,21 +111,44 @@ def holdout_features(
 ) -> pd.DataFrame | None:
     """Return what ``version`` is served for the rows of a holdout; ``None``: what they have.
 
+    In the holdout's order. A row is its day, key and moment: a key may come again. Of rows that
+    are not there any more, or are of another moment, the key is all that is returned.
+
     Call it in a transaction: former definitions may have to be computed further.
+
+    Parameters
+    ----------
+    holdout
+        As ``snapshots.read`` returns it.
 
     Raises
     ------
     ViewChangedError
         As ``as_trained`` and ``catch_up``.
     """
+    import pyarrow as pa
+
     trained_on = as_trained(con, use_case, model, version)
     if trained_on == (use_case, model):
         return None
     days = holdout["partition_date"].dt.date
     start, end = days.min(), days.max() + timedelta(days=1)
     catch_up(con, *trained_on, end, run_id)
-    rows = feature_rows(con, *trained_on, start, end).df().set_index("row_key")
-    return rows.reindex(holdout["row_key"]).reset_index()
+    with temporary_tables(con) as temporary:
+        rows, asked = temporary("rows"), temporary("asked")
+        create_feature_rows(con, *trained_on, start, end, rows)
+        given = {name: pa.array(holdout[name]) for name in ("partition_date", "row_key", "as_of")}
+        con.register(_ASKED, pa.table({"ordinal": range(len(holdout)), **given}))
+        try:
+            con.execute(f"CREATE TEMP TABLE {asked} AS FROM {_ASKED}")
+        finally:
+            con.unregister(_ASKED)
+        return exact_frame(
+            con,
+            f"SELECT a.row_key, r.* EXCLUDE (row_key) FROM {asked} a LEFT JOIN {rows} r "
+            "ON r.partition_date = a.partition_date AND r.row_key = a.row_key "
+            "AND r.as_of = a.as_of ORDER BY a.ordinal",
+        )
 
 
 def catch_up(

@@ -131,6 +131,7 @@ def fit_frame(model: Model, frame: pd.DataFrame) -> Fitted:
             f"and {len(features)} features: {error}"
         ) from error
     seconds = time.perf_counter() - started
+    _require_methods(model, estimator)
     classes = signature["output"]["classes"]
     _require_classes(model, estimator, classes)
 
@@ -230,6 +231,22 @@ def _described(model: Model, classes: list[Any] | None, prior: dict[str, Any]) -
 def _unfitted(model: Model) -> Any:
     wait_passively()  # before the declaration imports scikit-learn
     estimator = model.estimator()
+    # What answers in the end is made by the fit here; before, it is as if there were nothing.
+    if not hasattr(estimator, "fit") or not _open(estimator, "final_estimator"):
+        _require_methods(model, estimator)
+    return estimator.set_params(**dict.fromkeys(_open(estimator, "random_state"), SEED))
+
+
+def _open(estimator: Any, parameter: str) -> list[str]:
+    """Return the names of all parameters so called, also of parts, that are left open."""
+    return [
+        name
+        for name, value in estimator.get_params(deep=True).items()
+        if name.rpartition("__")[2] == parameter and value is None
+    ]
+
+
+def _require_methods(model: Model, estimator: Any) -> None:
     needed = ["fit", "predict" if model.problem == "regression" else "predict_proba"]
     lacking = [name for name in needed if not hasattr(estimator, name)]
     if lacking:
@@ -238,12 +255,6 @@ def _unfitted(model: Model) -> Any:
             "return an unfitted scikit-learn estimator"
             + (", such as CalibratedClassifierCV around it" if "predict_proba" in lacking else "")
         )
-    unseeded = {
-        name: SEED
-        for name, value in estimator.get_params(deep=True).items()
-        if name.rpartition("__")[2] == "random_state" and value is None
-    }
-    return estimator.set_params(**unseeded)
 
 
 def _require_classes(model: Model, estimator: Any, classes: list[Any] | None) -> None:

@@ -53,6 +53,7 @@ class Replayed:
         self.summary = json.loads(self.json.read_text())
         with dg.DagsterInstance.get() as instance:
             self.runs = instance.get_runs()
+        self.before = self.content()
 
     def replay(self, end: date):
         return replay(USE_CASE, self.settings, end=end, json_path=self.json)
@@ -203,15 +204,14 @@ def test_the_days_were_run_once_although_the_replay_was_interrupted(replayed):
 
 @pytest.mark.parametrize(
     ("first", "last"),
-    [(USE_CASE.start, END - timedelta(days=1)), (date(2013, 3, 10), date(2013, 3, 10))],
-    ids=["all days", "the day of 23 hours"],
+    [(date(2013, 2, 19), END - timedelta(days=1)), (date(2013, 3, 10), date(2013, 3, 10))],
+    ids=["three weeks", "the day of 23 hours"],
 )
 def test_a_re_run_changes_no_table(replayed, first, last):
-    before = replayed.content()
     job = build_definitions(USE_CASE, replayed.settings).resolve_job_def("daily")
     with dg.DagsterInstance.ephemeral() as instance:
         assert job.execute_in_process(instance=instance, tags=range_tags(first, last)).success
-    after = replayed.content()
+    before, after = replayed.before, replayed.content()
     assert {name for name in before | after if before.get(name) != after.get(name)} == set()
 
 

@@ -146,7 +146,7 @@ def values(folder: Path) -> dict[str, Any]:
 
 
 def flights(_: Path) -> dict[str, Any]:
-    """A day of departures against the stored profile of January to April, in seconds."""
+    """A day of departures against the stored profile of January to April, the fastest of five."""
     import duckdb
 
     from mlops_assets.core.drift_methods import Profile, compare, profile
@@ -160,11 +160,11 @@ def flights(_: Path) -> dict[str, Any]:
     kept = Profile.from_json(json.loads(json.dumps(made.to_json())))
     today = con.table("seen").filter(day)
     taken = []
-    for _round in range(2):  # the first has the imports in it
+    for _round in range(6):  # the first has the imports in it
         report, seconds = seconds_of(lambda: compare(kept, today))
         taken.append(seconds)
     return {
-        "seconds": taken[1],
+        "seconds": min(taken[1:]),
         "first_seconds": taken[0],
         "columns": len(report.columns),
         "rows": today.count("*").fetchall()[0][0],

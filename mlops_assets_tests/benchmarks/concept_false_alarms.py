@@ -41,6 +41,7 @@ def main() -> int:
     figures: dict[str, Any] = {
         "cost": list(_told(cost())),
         "streams": list(_told(streams())),
+        "rises": list(_told(rises())),
         "unchanged": list(_told(unchanged())),
     }
     kept = {
@@ -180,6 +181,34 @@ def _delay(verdicts: list[Verdict], end: int) -> float:
     """Return how many days after the end of a change it was found; before the end: negative."""
     found = [at for at, verdict in enumerate(verdicts) if verdict.drifted and at >= AT]
     return found[0] - end + 1 if found else np.inf
+
+
+def rises() -> Iterator[dict[str, Any]]:
+    """Share of rises of a loss found within ``WITHIN`` days, by how much days differ."""
+    for reference in (28, 60):
+        for effect, memory in ((0.0, 0.0), (0.1, 0.5), (0.3, 0.5)):
+            for rise in (0.2, 0.4):
+                found = []
+                for seed in range(STREAMS):
+                    days = cases.errors(
+                        seed,
+                        days=reference + AT + WITHIN,
+                        rows=500,
+                        effect=effect,
+                        memory=memory,
+                        changed_at=reference + AT,
+                        rise=rise,
+                    )
+                    verdicts = Watch.begin(days[:reference], 0.2).run(days[reference:])
+                    found.append(any(verdict.drifted for verdict in verdicts[AT:]))
+                yield {
+                    "reference_days": reference,
+                    "effect": effect,
+                    "memory": memory,
+                    "rise": rise,
+                    "within_days": WITHIN,
+                    "found": float(np.mean(found)),
+                }
 
 
 def cost() -> Iterator[dict[str, Any]]:

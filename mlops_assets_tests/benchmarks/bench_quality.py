@@ -25,7 +25,9 @@ import numpy as np
 from mlops_assets.core import drift_methods, quality
 from mlops_assets.core.quality import Cause, MeasuredDay, State, Status
 from mlops_assets_tests.benchmarks.generated_days import generated_days
-from mlops_assets_tests.benchmarks.quality_cases import ZONE, Case, Flights, cases, some_days
+from mlops_assets_tests.benchmarks.quality_captured import captured
+from mlops_assets_tests.benchmarks.quality_cases import Case, cases, some_days
+from mlops_assets_tests.benchmarks.quality_flights import Flights
 from mlops_assets_tests.benchmarks.report import ROOT, write_json
 
 TWELVE = list(Cause)[:12]
@@ -123,48 +125,6 @@ def _generated(tables: int) -> dict[str, Any]:
     print("generated", {k: v for k, v in result.items() if k != "incidents"})
     print(*found, sep="\n")
     return result
-
-
-def captured(path: Path) -> dict[str, Any]:
-    """What is found in the features and labels that a replay captured, where there is one."""
-    found: dict[str, Any] = {}
-    if not path.exists():
-        print(f"No replay in {path}: make demo, or --data FOLDER")
-        return found
-    with duckdb.connect(str(path), read_only=True) as con:
-        for model in ("late_arrival", "arrival_delay"):
-            rows = (
-                f"SELECT p.*, o.label FROM capture.{model}__predictions p "
-                f"LEFT JOIN capture.{model}__outcomes o USING (prediction_id)"
-            )
-            days = [
-                day
-                for (day,) in con.execute(
-                    f"SELECT DISTINCT partition_date FROM ({rows}) ORDER BY 1"
-                ).fetchall()
-            ]
-            table = quality.Table(
-                dataset=f"capture.{model}__predictions",
-                timezone=ZONE,
-                key=("row_key",),
-                event_time="as_of",
-                labels=("label",) if model == "late_arrival" else (),
-                leave_out=("prediction_id", "model_version", "run_id", "predicted_at"),
-            )
-            measured = quality.measure(con, rows, table, days)
-            history = quality.assess(MeasuredDay(day, p) for day, p in measured.items())
-            judged = [told for told in history if told.judged]
-            pairs = sum(len(told.judgement.statuses) for told in judged)
-            found[model] = {
-                "table_days": len(judged),
-                "finding_share": sum(len(t.judgement.findings) for t in judged) / pairs,
-                "incidents": [
-                    {"day": str(i.opened), "cause": i.cause, "column": i.column, "size": i.size}
-                    for i in quality.incidents(table.dataset, history)
-                ],
-            }
-            print("captured", model, found[model])
-    return found
 
 
 def _case(flights: Flights, case: Case, days: int, drift_days: int, seed: int) -> dict[str, Any]:

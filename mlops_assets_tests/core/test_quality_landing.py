@@ -10,7 +10,8 @@ import pytest
 from mlops_assets.core import quality
 from mlops_assets.core.quality import Cause, Landed, State, quality_rows
 from mlops_assets.core.storage import store
-from mlops_assets_tests.benchmarks.quality_cases import Case, Flights, cases
+from mlops_assets_tests.benchmarks.quality_cases import Case, cases
+from mlops_assets_tests.benchmarks.quality_flights import Flights
 from mlops_assets_tests.core import bad_data
 
 DAY = date(2013, 2, 5)

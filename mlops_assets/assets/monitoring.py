@@ -185,7 +185,7 @@ def _monitoring_report(use_case: UseCase, model: Model) -> dg.AssetsDefinition:
             start, end = refresh_start(use_case, model, days[0]), days[-1] + timedelta(days=1)
             findings.update(con, use_case, model, start, end, files.snapshot_folder)
             made = [
-                report.document(con, model, window, context.run.run_id)
+                report.document(con, use_case, model, window, context.run.run_id)
                 for window in window_rows.closed(con, use_case, model, start, end)
             ]
         for document in made:

@@ -49,6 +49,7 @@ def test_the_largest_errors_can_be_explained_by_their_id(shop):
     losses = [row.value for row in rows]
     assert losses == sorted(losses, reverse=True)
     assert len(losses) == findings.LARGEST
+    assert all(0 < row.known["score"] < 1 for row in rows)
     captured = shop.con.execute(
         "SELECT count(*) FROM capture.sent_back__predictions "
         "WHERE list_contains($ids, prediction_id) AND partition_date BETWEEN $first AND $last",
@@ -89,8 +90,8 @@ def test_without_reference_rows_nothing_is_said(shop, tmp_path):
 def test_the_report_begins_with_the_conclusion_and_has_all_forms(shop, tmp_path):
     [quiet] = window_rows.closed(shop.con, shop.use_case, shop.model, QUIET, day(42))
     [flipped] = window_rows.closed(shop.con, shop.use_case, shop.model, FLIPPED, day(56))
-    good = report.document(shop.con, shop.model, quiet, "run")
-    bad = report.document(shop.con, shop.model, flipped, "run")
+    good = report.document(shop.con, shop.use_case, shop.model, quiet, "run")
+    bad = report.document(shop.con, shop.use_case, shop.model, flipped, "run")
     assert bad.severity == "problem"
     assert good.severity != "problem"
     assert "worse" in bad.conclusion[0]

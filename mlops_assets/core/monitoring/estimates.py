@@ -11,13 +11,22 @@ import math
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
-from mlops_assets.core.estimation import Matured, Sample, ValidatedError, estimate, fit, validate
+from mlops_assets.core.estimation import (
+    ESTIMABLE,
+    Matured,
+    Sample,
+    ValidatedError,
+    estimate,
+    fit,
+    validate,
+)
 from mlops_assets.core.models import metrics
 from mlops_assets.core.monitoring import reference_rows, window_rows
 from mlops_assets.core.monitoring.monitoring import replace_days
 from mlops_assets.core.monitoring.performance import ESTIMATED, PerformanceRow
 from mlops_assets.core.serving.captured import ALL
 from mlops_assets.core.storage import sql
+from mlops_assets.vocabulary import METRICS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -237,8 +246,13 @@ def _estimated(
             unchanged=_known(unchanged.get(found.metric)),
         )
         for method in METHODS[model.problem]
-        for found in estimate(fit(model.problem, known, method), now)
+        for found in estimate(fit(model.problem, known, method), now, _metrics(model, method))
     ]
+
+
+def _metrics(model: Model, method: Method) -> list[str]:
+    """Return the metrics that are also realised, and that a method estimates."""
+    return [m for m in METRICS[model.problem] if m in ESTIMABLE[method, model.problem]]
 
 
 def _error(model: Model, before: Sequence[EstimateRow], now: EstimateRow) -> ValidatedError:

@@ -244,7 +244,9 @@ class _Made:
             label=rows.scored.label[known],
             score=None if rows.scored.score is None else rows.scored.score[known],
         )
-        return [*self._slices(search), *self._errors(largest_errors(keys, loss, LARGEST))]
+        said = None if rows.scored.score is None else "score"
+        largest = largest_errors(keys, loss, LARGEST, score=said)
+        return [*self._slices(search), *self._errors(largest)]
 
     def _slices(self, search: SliceSearch) -> list[FindingRow]:
         about = {"searched": search.searched, "days": search.days}

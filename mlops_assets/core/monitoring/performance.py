@@ -110,6 +110,22 @@ def measure_range(
     return rows
 
 
+def measure_window(
+    con: duckdb.DuckDBPyConnection,
+    use_case: UseCase,
+    model: Model,
+    version: int,
+    opens: date,
+    closes: date,
+) -> PerformanceRow:
+    """Measure the primary metric of a version's predictions over some days, both inclusive."""
+    captured = Captured.load(con, model, opens, closes)
+    mature = mature_until(con, use_case, model)
+    mine = (captured.version == version).nonzero()[0]
+    settled = mature is not None and closes <= mature
+    return _row(captured, version, opens, closes, ALL, model.metric, mine, settled)
+
+
 def write_range(
     con: duckdb.DuckDBPyConnection,
     model: Model,

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from mlops_assets.core.monitoring.findings import FindingRow
     from mlops_assets.core.monitoring.performance import PerformanceRow
     from mlops_assets.core.monitoring.window_rows import Window
-    from mlops_assets.vocabulary import Model
+    from mlops_assets.vocabulary import Model, UseCase
 
 #: Columns whose distributions are drawn.
 MOST_DRAWN = 8
@@ -59,27 +59,28 @@ class Known:
     Attributes
     ----------
     performance
-        The primary metric of the version over the policy's window.
+        The primary metric of the version over the window.
     drift
         Deciding rows of the last day.
     """
 
     model: Model
     window: Window
-    performance: PerformanceRow | None
+    performance: PerformanceRow
     estimates: Sequence[EstimateRow]
     drift: Sequence[DriftRow]
     findings: Sequence[FindingRow]
 
     @classmethod
-    def read(cls, con: duckdb.DuckDBPyConnection, model: Model, window: Window) -> Known:
+    def read(
+        cls, con: duckdb.DuckDBPyConnection, use_case: UseCase, model: Model, window: Window
+    ) -> Known:
         """Read it."""
-        day = window.closes
         return cls(
             model=model,
             window=window,
-            performance=performance.rolling(
-                performance.read(con, model, day, day, slice=ALL, metric=model.metric), day
+            performance=performance.measure_window(
+                con, use_case, model, window.version, window.opens, window.closes
             ),
             estimates=[
                 row
@@ -101,9 +102,11 @@ class Known:
         return [row for row in self.findings if row.question == question]
 
 
-def document(con: duckdb.DuckDBPyConnection, model: Model, window: Window, run_id: str) -> Document:
+def document(
+    con: duckdb.DuckDBPyConnection, use_case: UseCase, model: Model, window: Window, run_id: str
+) -> Document:
     """Return the report of a window."""
-    known = Known.read(con, model, window)
+    known = Known.read(con, use_case, model, window)
     severity, lines = _conclusion(known)
     return Document(
         kind="monitoring",
@@ -380,9 +383,7 @@ def _facts(known: Known) -> Facts:
         model=model.name,
         window=f"{window.opens:%-d %b} to {window.closes:%-d %b %Y}",
         rows=max((found.n_current for found in known.drift if found.role != "label"), default=None),
-        performance=None
-        if row is None
-        else PerformanceFacts(
+        performance=PerformanceFacts(
             metric=row.metric,
             value=row.value,
             low=row.low,

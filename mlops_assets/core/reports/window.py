@@ -288,6 +288,10 @@ def _drift(con: duckdb.DuckDBPyConnection, known: Known) -> Section:
 def _verdict(row: DriftRow) -> Status:
     if row.drifted:
         return Status(Severity.WARNING, "drifted")
+    if None not in (row.value, row.threshold, row.usual) and (
+        row.threshold <= row.value <= row.usual  # type: ignore[operator]
+    ):
+        return Status(Severity.OK, "as training weeks")
     if row.status in ("ok", "constant"):
         return Status(Severity.OK, WHY_NOT.get(row.status, "as before"))
     return Status(Severity.UNKNOWN, WHY_NOT.get(row.status, row.status))

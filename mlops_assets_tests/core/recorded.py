@@ -27,7 +27,6 @@ def recorded(artifact: Artifact, **other: Any) -> ModelVersion:
         "parameters": {},
         "signature": {},
         "metrics": {},
-        "reference": {},
         "importance": {},
         "code": {"commit": "c" * 40},
         "environment": identity.environment_identity(Path(__file__).parent),

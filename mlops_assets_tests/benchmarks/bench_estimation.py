@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -66,18 +67,21 @@ def main() -> int:
 def _speed() -> Iterator[dict[str, Any]]:
     """A week of 6,500 rows with a reference of 12,000: milliseconds, the fastest of several."""
     rng = np.random.default_rng(0)
-    reference, window = world().draw(rng, 12_000), world().window(rng)
+    measured: list[tuple[str, Sample, Sample, tuple[Method, ...], tuple[str, ...]]] = [
+        ("binary", world().draw(rng, 12_000), world().window(rng), METHODS, CLASSES),
+        ("regression", numbers(12_000), numbers(6500, 1), ("dle",), ("mae", "rmse")),
+    ]
     days, week = np.arange(12_000) // 860, np.arange(6500) // 930
-    for by_day in (False, True):
-        past = Sample(reference.scored, reference.features, days if by_day else None)
-        now = Sample(window.scored, window.features, week if by_day else None)
-        for method in METHODS:
-            fitted = fit("binary", past, method)
+    for problem, reference, window, methods, asked in measured:
+        for method, by_day in product(methods, (False, True)):
+            past = Sample(reference.scored, reference.features, days if by_day else None)
+            now = Sample(window.scored, window.features, week if by_day else None)
+            fitted = fit(problem, past, method)
             yield {
                 "method": method,
                 "by_day": by_day,
-                "fit_ms": _milliseconds(partial(fit, "binary", past, method)),
-                "estimate_ms": _milliseconds(partial(estimate, fitted, now, CLASSES)),
+                "fit_ms": _milliseconds(partial(fit, problem, past, method)),
+                "estimate_ms": _milliseconds(partial(estimate, fitted, now, asked)),
             }
 
 

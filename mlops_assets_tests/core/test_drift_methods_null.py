@@ -145,3 +145,9 @@ def test_billions_of_rows_can_be_judged():
     counts = Counts(np.array([3e9, 5e9, 40.0]), np.array([3e6, 5e6, 2.0]))
     found = null_laws.on_counts(counts, ["psi", "total_variation"], 0.05)
     assert all(0 < by_chance.p <= 1 for by_chance in found.values())
+
+
+def test_a_column_of_one_cell_picks_no_rows():
+    before = draws._picks.cache_info()
+    assert (draws.in_cells(np.array([16_556.0]), 6_556.0) == 6_556.0).all()
+    assert draws._picks.cache_info() == before

@@ -52,6 +52,8 @@ def in_cells(joint: np.ndarray, m: float) -> np.ndarray:
     """
     import numpy as np
 
+    if len(joint) == 1:  # there is one way to share out a single cell
+        return np.full((DRAWS, 1), float(m))
     total = float(joint.sum())
     if total <= SHUFFLED:
         return np.diff(_shuffled_upto(joint, m), axis=0).T.astype(float)

@@ -49,20 +49,17 @@ def streams() -> dict[str, list[float]]:
 
 def main() -> int:
     """Ask River and keep what it says."""
-    uv = Path(sys.executable).with_name("uv")
-    python = f"{sys.version_info.major}.{sys.version_info.minor}"
-    with tempfile.TemporaryDirectory() as folder:
-        answer = subprocess.run(
-            [
-                *(str(uv), "run", "--isolated", "--no-project", "--quiet", "--python", python),
-                *("--with", RIVER, "python", str(Path(__file__).resolve()), "worker"),
-            ],
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=folder,
-            env={**os.environ, "DO_NOT_TRACK": "1"},
-            check=True,
-        )
+    # Here, because the worker runs where there is nothing but River.
+    from mlops_assets_tests.benchmarks.isolated import SILENT, run
+
+    answer = subprocess.run(
+        [*run([RIVER]), "python", str(Path(__file__).resolve()), "worker"],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=tempfile.gettempdir(),
+        env={**os.environ, **SILENT},
+        check=True,
+    )
     told = json.loads(answer.stdout)
     GOLDEN.write_text(json.dumps(told, indent=1) + "\n")
     found = sum(len(one["at"]) for one in told["detections"])

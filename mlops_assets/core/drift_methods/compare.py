@@ -39,6 +39,7 @@ def compare(
     decide: Mapping[str, str] | None = None,
     thresholds: Mapping[str, float] | None = None,
     alpha: float | None = 0.05,
+    chance_of_all: bool = True,
     threads: int = THREADS,
 ) -> Report:
     """Compare each column of ``current`` with ``reference``.
@@ -61,6 +62,8 @@ def compare(
         Probability of any alarm in a report on unchanged data, at most. ``None``: only how far
         columns have moved is asked, not what chance gives, which takes most of the time; there
         are no alarms then.
+    chance_of_all
+        ``False``: what chance gives is asked of the deciding methods only.
 
     Returns
     -------
@@ -79,6 +82,7 @@ def compare(
         decide=_deciding(decide or {}),
         thresholds=thresholds or {},
         alpha=alpha,
+        chance_of_all=chance_of_all,
     )
     there = {"reference": _names(reference), "current": _names(current)}
     wanted = list(columns) if columns is not None else there["reference"]

@@ -43,16 +43,25 @@ class Plan:
         Column to the practical threshold of that method.
     alpha
         Of the null quantiles, and of the report; ``None``: what chance gives is not asked.
+    chance_of_all
+        Whether what chance gives is asked of every method, or only of the one that decides.
     """
 
     methods: Sequence[str]
     decide: Mapping[str, str]
     thresholds: Mapping[str, float]
     alpha: float | None
+    chance_of_all: bool = True
 
     def decider(self, column: str, kind: Kind) -> str:
         """Return the method that decides a column."""
         return self.decide.get(column) or self.decide.get(kind.value) or DECIDES[kind]
+
+    def judged(self, wanted: Sequence[str], decides: str, status: Status) -> list[str]:
+        """Return the methods of which is asked what chance gives."""
+        if self.alpha is None or status not in (Status.OK, Status.CONSTANT_REFERENCE):
+            return []
+        return [name for name in wanted if self.chance_of_all or name == decides]
 
 
 def measure(column: str, reference: Side, current: Side, plan: Plan) -> ColumnShift:
@@ -81,7 +90,8 @@ def measure(column: str, reference: Side, current: Side, plan: Plan) -> ColumnSh
         own_threshold = plan.thresholds.get(column)
     wanted = [*plan.methods, *([] if decides in plan.methods else [decides])]
     with np.errstate(all="ignore"):  # beyond the range of floats: seen by what is not finite
-        measured, pooled = _measured(reference, current, kind, status, wanted, plan.alpha)
+        by_chance = plan.judged(wanted, decides, status)
+        measured, pooled = _measured(reference, current, kind, wanted, by_chance, plan.alpha)
     if own_threshold is not None:
         measured = [
             MethodValue(m.method, m.status, m.value, own_threshold, m.null_quantile, m.p)
@@ -168,13 +178,12 @@ def _measured(
     reference: Side,
     current: Side,
     kind: Kind,
-    status: Status,
-    wanted: list[str],
+    wanted: Sequence[str],
+    judged: Sequence[str],
     alpha: float | None,
 ) -> tuple[list[MethodValue], bool]:
     """Return each method's value, and whether categories were pooled for it."""
     n, m = reference.n, current.n
-    judged = status in (Status.OK, Status.CONSTANT_REFERENCE)
     values: dict[str, float] = {}
     chances: dict[str, null_laws.Chance] = {}
     pooled = False
@@ -190,20 +199,21 @@ def _measured(
             pooled = counts.pooled
         shares = Shares.of(counts.reference, counts.current)
         values |= {name: float(ON_COUNTS[name](shares)) for name in on_counts}
-        if judged and alpha is not None:
-            chances |= null_laws.on_counts(counts, on_counts, alpha)
+        asked = [name for name in on_counts if name in judged]
+        if asked and alpha is not None:
+            chances |= null_laws.on_counts(counts, asked, alpha)
     if on_ranks:
         assert isinstance(reference, Numbers | Sketch)
         assert isinstance(current, Numbers | Sketch)
         values |= _on_ranks(reference, current, on_ranks)
-        if judged and alpha is not None:
+        if alpha is not None and not set(judged).isdisjoint(on_ranks):
             of_cells = null_laws.on_ranks(cells.of_quantiles(reference, current), alpha)
             if reference.std > 0:
                 raw = of_cells["wasserstein"]
                 of_cells["wasserstein_normalised"] = null_laws.Chance(
                     raw.p, raw.null_quantile / reference.std
                 )
-            chances |= of_cells
+            chances |= {name: chance for name, chance in of_cells.items() if name in judged}
     return [
         _value(name, reference, current, kind, values, chances, threshold(name, n, m))
         for name in wanted

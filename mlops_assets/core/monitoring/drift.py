@@ -86,6 +86,7 @@ def report(
             decide=policy.decide,
             thresholds=_thresholds(profile, policy),
             alpha=policy.alpha,
+            chance_of_all=False,
             threads=1,
         )
         for shift in shifts.columns:

@@ -22,6 +22,7 @@ from mlops_assets.core.estimation import (
 )
 from mlops_assets.core.models import metrics
 from mlops_assets.core.monitoring import reference_rows, window_rows
+from mlops_assets.core.monitoring.learnt_once import LearntOnce
 from mlops_assets.core.monitoring.monitoring import replace_days
 from mlops_assets.core.monitoring.performance import ESTIMATED, PerformanceRow
 from mlops_assets.core.serving.captured import ALL
@@ -29,13 +30,13 @@ from mlops_assets.core.storage import sql
 from mlops_assets.vocabulary import METRICS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import date
     from pathlib import Path
 
     import duckdb
 
-    from mlops_assets.core.estimation import Method
+    from mlops_assets.core.estimation import Fitted, Method
     from mlops_assets.core.monitoring.window_rows import Window, WindowRows
     from mlops_assets.core.registry import ModelVersion
     from mlops_assets.vocabulary import Model, UseCase
@@ -46,6 +47,9 @@ METHODS: dict[str, tuple[Method, ...]] = {
     "multiclass": ("pape", "cbpe"),
     "regression": ("dle",),
 }
+
+#: Some megabytes each.
+_LEARNT: LearntOnce[_Learnt] = LearntOnce(most=4)
 
 
 @dataclass(frozen=True)
@@ -222,11 +226,9 @@ def _estimated(
     model: Model, window: Window, version: ModelVersion, rows: WindowRows, folder: Path
 ) -> list[EstimateRow]:
     """Return what each method estimates, before anything is known of how near it is."""
-    reference = reference_rows.read(folder, model, version, "holdout")
-    if reference is None:
+    learnt = _learnt(folder, model, version)
+    if learnt is None:
         return []
-    unchanged = metrics.compute(model.problem, reference.scored)
-    known = Sample(reference.scored, reference.features, reference.day)
     now = Sample(rows.scored, rows.features, rows.day)
     return [
         EstimateRow(
@@ -243,11 +245,39 @@ def _estimated(
             reference_n=found.reference_n,
             status=found.status,
             reason=found.reason,
-            unchanged=_known(unchanged.get(found.metric)),
+            unchanged=_known(learnt.unchanged.get(found.metric)),
         )
-        for method in METHODS[model.problem]
-        for found in estimate(fit(model.problem, known, method), now, _metrics(model, method))
+        for method, fitted in learnt.methods.items()
+        for found in estimate(fitted, now, _metrics(model, method))
     ]
+
+
+@dataclass(frozen=True)
+class _Learnt:
+    """What a version's holdout has taught: its metrics, and each method fitted on it."""
+
+    unchanged: Mapping[str, float]
+    methods: Mapping[Method, Fitted]
+
+
+def _learnt(folder: Path, model: Model, version: ModelVersion) -> _Learnt | None:
+    """Return it; ``None``: no holdout was kept.
+
+    Learnt once in a process: many windows are held against the same holdout.
+    """
+    path = reference_rows.file_of(folder, model.name, version.version)
+
+    def learn() -> _Learnt | None:
+        reference = reference_rows.read(folder, model, version, "holdout")
+        if reference is None:
+            return None
+        known = Sample(reference.scored, reference.features, reference.day)
+        return _Learnt(
+            metrics.compute(model.problem, reference.scored),
+            {method: fit(model.problem, known, method) for method in METHODS[model.problem]},
+        )
+
+    return _LEARNT.get((path, version.artifact_sha256), learn)
 
 
 def _metrics(model: Model, method: Method) -> list[str]:

@@ -15,6 +15,7 @@ from mlops_assets.core.concept_drift import ExpectedLoss, Losses, Unit, Verdict,
 from mlops_assets.core.concept_drift.expected import SCORE_LOSSES, under_score
 from mlops_assets.core.models.scored import Scored, row_losses
 from mlops_assets.core.monitoring import reference_rows
+from mlops_assets.core.monitoring.learnt_once import LearntOnce
 from mlops_assets.core.storage import sql
 from mlops_assets.vocabulary import METRICS
 
@@ -33,9 +34,7 @@ if TYPE_CHECKING:
 
 
 DETECTOR = "page_hinkley"
-#: Holdouts whose expectations are kept in memory: of the versions that serve.
-MOST_LEARNT = 8
-_LEARNT: dict[tuple[Path, str], Expected] = {}
+_LEARNT: LearntOnce[Expected] = LearntOnce(most=8)
 
 
 @dataclass(frozen=True)
@@ -157,15 +156,12 @@ def expected(folder: Path, model: Model, version: ModelVersion) -> Expected | No
         Of the snapshots.
     """
     path = reference_rows.file_of(folder, model.name, version.version)
-    key = (path, version.artifact_sha256)
-    if key not in _LEARNT:
+
+    def learn() -> Expected | None:
         holdout = reference_rows.read(folder, model, version, "holdout")
-        if holdout is None:
-            return None
-        _LEARNT[key] = Expected.of(model, holdout)
-        for old in list(_LEARNT)[:-MOST_LEARNT]:
-            del _LEARNT[old]
-    return _LEARNT[key]
+        return None if holdout is None else Expected.of(model, holdout)
+
+    return _LEARNT.get((path, version.artifact_sha256), learn)
 
 
 def read(
